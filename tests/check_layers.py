@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Every #include "FOLDER/..." follows the arrows of docs/architecture.md, *_internal.h stays inside
+its folder, and only shim/ is C++ or sees LibTorch, Arrow and CUDA. Tests and benchmarks may include
+anything."""
+
+import pathlib
+import re
+import sys
+
+MAY_INCLUDE = {
+    "base": set(),
+    "shim": {"base"},
+    "market": {"base", "shim"},
+    "envs": {"base", "shim", "market"},
+    "replay": {"base", "shim"},
+    "nn": {"base", "shim"},
+    "rl": {"base", "shim", "market", "envs", "replay", "nn"},
+    "cli": {"base", "shim", "market", "envs", "replay", "nn", "rl"},
+    "examples": {"base", "market", "envs", "replay", "nn", "rl"},
+}
+UNCHECKED = {"tests", "benchmarks"}
+SHIM_ONLY = ("torch/", "ATen/", "c10/", "arrow/", "parquet/", "cuda")
+INCLUDE = re.compile(r'\s*#\s*include\s+(["<])([^">]+)[">]')
+
+
+def reason_against(folder, quote, target):
+    """Why a file of `folder` must not include `target`, or None."""
+    if quote == "<":
+        if folder != "shim" and target.startswith(SHIM_ONLY):
+            return "only shim/ sees this library"
+        return None
+    owner = target.split("/")[0]
+    if owner not in MAY_INCLUDE[folder] | {folder}:
+        return f"{folder}/ may not include {owner}/"
+    if owner != folder and target.endswith("_internal.h"):
+        return f"internal to {owner}/"
+    return None
+
+
+def findings(path):
+    folder = path.parts[0]
+    if folder not in MAY_INCLUDE:
+        yield f"{path}: {folder}/ is not a layer"
+        return
+    if path.suffix == ".cpp" and folder != "shim":
+        yield f"{path}: only shim/ is C++"
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        match = INCLUDE.match(line)
+        why = match and reason_against(folder, *match.groups())
+        if why:
+            yield f"{path}:{number}: {match[2]}: {why}"
+
+
+bad = 0
+for folder in sorted(pathlib.Path(".").iterdir()):
+    if not folder.is_dir() or folder.name in UNCHECKED or folder.name.startswith((".", "build")):
+        continue
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in (".c", ".h", ".cpp"):
+            for finding in findings(path):
+                print(finding)
+                bad = 1
+sys.exit(bad)
