@@ -1,0 +1,56 @@
+// Counter-based random streams (Philox4x32-10). A stream is named by (seed, purpose, index); its
+// n-th word is a pure function of that name and n, so streams never interfere and a position is
+// all that has to be saved. There is no global generator.
+//
+// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+
+#ifndef BASE_RANDOM_H
+#define BASE_RANDOM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// What a stream is for; part of its name. Append only: the numbers are part of every result.
+typedef enum gn_random_purpose {
+    GN_RANDOM_ENV = 1, // index = environment
+    GN_RANDOM_EXPLORE, // index = environment
+    GN_RANDOM_SAMPLE, // replay sampling
+    GN_RANDOM_INIT, // network initialisation
+    GN_RANDOM_EVAL, // evaluation episodes, index = episode
+    GN_RANDOM_MARKET, // generated market
+    GN_RANDOM_BASELINE,
+    GN_RANDOM_TEST
+} gn_random_purpose;
+
+// Plain state; `position` (32-bit words consumed) is the only part that changes.
+typedef struct gn_random {
+    uint64_t seed;
+    uint32_t purpose, index;
+    uint64_t position;
+    uint32_t block[4]; // the four words that hold `position`, valid where position % 4 != 0
+} gn_random;
+
+gn_random gn_random_stream(uint64_t seed, gn_random_purpose purpose, uint32_t index);
+
+// Moves to word `position` of the stream.
+void gn_random_seek(gn_random *random, uint64_t position);
+
+uint32_t gn_random_u32(gn_random *random);
+uint64_t gn_random_u64(gn_random *random);
+
+// Uniform integer in [0, bound); unbiased (Lemire's rejection). bound must be above 0.
+uint32_t gn_random_below(gn_random *random, uint32_t bound);
+
+// Uniform in [0, 1): 53 random bits.
+double gn_random_unit(gn_random *random);
+
+// Uniform in [low, high).
+double gn_random_uniform(gn_random *random, double low, double high);
+
+// Standard normal by Box-Muller; consumes four words, keeps nothing back.
+double gn_random_normal(gn_random *random);
+
+// One Philox4x32-10 block, for tests against the published vectors.
+void gn_random_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t ret_block[4]);
+
+#endif

@@ -1,0 +1,113 @@
+// A growing string over gn_grow.
+
+#include "base/text.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+// Makes room for `size` more bytes and the final NUL.
+static bool reserve(gn_text *text, size_t size)
+{
+    enum { FIRST_CAPACITY = 256 };
+    if (text->status != GN_OK)
+        return false;
+    if (text->capacity - text->size > size)
+        return true;
+    size_t capacity = 2 * text->capacity + FIRST_CAPACITY;
+    if (capacity <= text->size + size)
+        capacity = text->size + size + 1;
+    text->status = gn_grow(&text->data, text->size, capacity, 1);
+    if (text->status == GN_OK)
+        text->capacity = capacity;
+    return text->status == GN_OK;
+}
+
+void gn_text_append(gn_text *text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    assert(length >= 0);
+    if (!reserve(text, (size_t)length))
+        return;
+    va_start(arguments, format);
+    vsnprintf(text->data + text->size, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+    text->size += (size_t)length;
+}
+
+void gn_text_append_bytes(gn_text *text, const void *bytes, size_t size)
+{
+    if (!reserve(text, size))
+        return;
+    if (size > 0)
+        memcpy(text->data + text->size, bytes, size);
+    text->size += size;
+    text->data[text->size] = '\0';
+}
+
+void gn_text_append_wrapped(gn_text *text, const char *words, size_t column, size_t indent,
+                            size_t width)
+{
+    if (column > indent) {
+        gn_text_append(text, "\n");
+        column = 0;
+    }
+    gn_text_append(text, "%*s", (int)(indent - column), "");
+    column = indent;
+    while (*(words += strspn(words, " ")) != '\0') {
+        size_t length = strcspn(words, " ");
+        bool first = column == indent;
+        if (!first && column + 1 + length > width) {
+            gn_text_append(text, "\n%*s", (int)indent, "");
+            column = indent;
+            first = true;
+        }
+        gn_text_append(text, "%s%.*s", first ? "" : " ", (int)length, words);
+        column += length + !first;
+        words += length;
+    }
+}
+
+void gn_text_append_number(gn_text *text, double value)
+{
+    if (value == floor(value) && fabs(value) < 1e7) { // plain digits read better than 1e5
+        gn_text_append(text, "%.0f", value);
+        return;
+    }
+    char number[32];
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(number, sizeof number, "%.*g", digits, value);
+        if (strtod(number, NULL) == value)
+            break;
+    }
+    // The exponent as people write it: 1e12 for 1e+12, 1e-5 for 1e-05.
+    char *exponent = strchr(number, 'e');
+    if (exponent != NULL)
+        sprintf(exponent + 1, "%d", atoi(exponent + 1));
+    gn_text_append(text, "%s", number);
+}
+
+const char *gn_text_data(const gn_text *text)
+{
+    return text->data != NULL ? text->data : "";
+}
+
+gn_status gn_text_status(const gn_text *text)
+{
+    return text->status;
+}
+
+void gn_text_free(gn_text *text)
+{
+    gn_free(&text->data);
+    *text = (gn_text){ 0 };
+}

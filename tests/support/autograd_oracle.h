@@ -1,0 +1,29 @@
+// What the tests of nn/ compare with: the same mathematics written with LibTorch's tensors in
+// double precision, differentiated by its autograd, and its own optimizers. The only C++ of the
+// tests.
+
+#ifndef TESTS_SUPPORT_AUTOGRAD_ORACLE_H
+#define TESTS_SUPPORT_AUTOGRAD_ORACLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nn/layout.h"
+#include "shim/torch.h"
+
+// Values of the network, and the gradient of sum(grad_q * q) with respect to its parameters.
+// Shapes: parameter, ret_gradient: [layout->size]; x: [n, inputs]; grad_q, ret_q: [n, actions].
+void oracle_network(const nn_layout *layout, const float *parameter, const float *x,
+                    const float *grad_q, size_t n, double *ret_q, double *ret_gradient);
+
+// The loss of nn_huber_loss. Shapes: as there.
+double oracle_huber_loss(const float *q, const int32_t *action, const float *target,
+                         const float *weight, size_t n, size_t actions, double delta,
+                         double *ret_grad_q);
+
+// `steps` steps of torch::optim::Adam or AdamW; gradient: [steps, size], parameter: [size].
+// max_norm: torch::nn::utils::clip_grad_norm_ before each step; 0 does not clip.
+void oracle_adam(double *parameter, const float *gradient, size_t size, size_t steps,
+                 const torch_adam_config *config, double max_norm);
+
+#endif

@@ -1,0 +1,88 @@
+// The parts of check.h that are not macros.
+
+#include "tests/support/check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Noreturn void test_failed_call(gn_status status, const char *call, const char *file, int line)
+{
+    print_error("%s\n    failed: %s: %s\n", call, gn_status_text(status), gn_error_text());
+    _fail(file, line);
+    abort(); // _fail jumps out of the test
+}
+
+void test_check_failure(gn_status expected, const char *part, gn_status status, const char *call,
+                        const char *file, int line)
+{
+    if (status == expected && strstr(gn_error_text(), part) != NULL)
+        return;
+    print_error("%s\n    expected: %s: ...%s...\n    found:    %s: %s\n", call,
+                gn_status_text(expected), part, gn_status_text(status),
+                status == GN_OK ? "" : gn_error_text());
+    _fail(file, line);
+}
+
+// `names` is the source text of the list of functions: "a, b, c".
+int test_main(const char *file, const char *names, const CMUnitTestFunction *tests, size_t count)
+{
+    char *copy = strdup(names);
+    struct CMUnitTest *table = calloc(count, sizeof *table);
+    char *rest = copy;
+    for (size_t i = 0; i < count; i++)
+        table[i] =
+            (struct CMUnitTest){ .name = strtok_r(rest, ", ", &rest), .test_func = tests[i] };
+    int failures = _cmocka_run_group_tests(file, table, count, NULL, NULL);
+    free(table);
+    free(copy);
+    return failures;
+}
+
+test_rng test_rng_seed(uint64_t seed)
+{
+    return (test_rng){ seed };
+}
+
+// Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+uint64_t test_rng_next(test_rng *rng)
+{
+    uint64_t z = rng->state += 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+uint64_t test_rng_below(test_rng *rng, uint64_t bound)
+{
+    return test_rng_next(rng) % bound;
+}
+
+double test_rng_unit(test_rng *rng)
+{
+    return (double)(test_rng_next(rng) >> 11) * 0x1p-53;
+}
+
+bool test_shared_path(char ret_path[GN_PATH_SIZE], const char *name)
+{
+    const char *shared = getenv("GANNET_SHARED");
+    expect_ok(gn_path_join(ret_path, shared != NULL ? shared : "../shared", name));
+    if (gn_path_exists(ret_path))
+        return true;
+    print_message("SKIP: %s is not there (GANNET_SHARED names the folder)\n", ret_path);
+    return false;
+}
+
+void test_temp_folder(char ret_path[GN_PATH_SIZE])
+{
+    const char *parent = getenv("TMPDIR");
+    expect_ok(gn_path_join(ret_path, parent != NULL ? parent : "/tmp", "gannet_test_XXXXXX"));
+    if (mkdtemp(ret_path) == NULL)
+        fail_msg("%s: %s", ret_path, strerror(errno));
+}
+
+void test_temp_remove(const char *path)
+{
+    expect_ok(gn_path_remove(path));
+}
