@@ -1,0 +1,74 @@
+// LibTorch behind C: operations that write into memory we own, and the fused optimizer. Nothing
+// here records gradients; forward and backward are explicit (nn/).
+//
+// A torch_tensor is a view of the caller's float32 memory with a shape and strides, made once and
+// used in every step; the operations allocate no tensor. Row-major unless strides say otherwise.
+//
+// Errors: what LibTorch throws becomes GN_ERR_BACKEND with its one-line text (GN_ERR_ARG for
+// shapes); the process lives on. Threads: calls on different tensors may run at the same time.
+
+#ifndef SHIM_TORCH_H
+#define SHIM_TORCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct torch_tensor torch_tensor;
+
+enum { TORCH_MAX_RANK = 4 };
+
+// Wraps `data`, which must outlive the tensor. stride: in elements, NULL for row-major.
+// Errors: GN_ERR_ARG (rank, sizes), GN_ERR_MEMORY.
+gn_status torch_tensor_wrap(torch_tensor **ret_tensor, float *data, int rank, const int64_t *shape,
+                            const int64_t *stride);
+void torch_tensor_destroy(torch_tensor **tensor);
+
+// out = a b.  Shapes: a [m, k], b [k, n], out [m, n].
+gn_status torch_matmul(torch_tensor *out, const torch_tensor *a, const torch_tensor *b);
+
+// out = a b + bias, the bias added to every row.  Shapes: as above; bias [n].
+gn_status torch_matmul_bias(torch_tensor *out, const torch_tensor *a, const torch_tensor *b,
+                            const torch_tensor *bias);
+
+// out[j] = sum_i a[i, j].  Shapes: a [m, n], out [n].
+gn_status torch_sum_rows(torch_tensor *out, const torch_tensor *a);
+
+// out[0] = sqrt(sum of squares), summed in the order LibTorch uses (fixed for a thread count).
+// Shapes: a [n], out [1].
+gn_status torch_norm(torch_tensor *out, const torch_tensor *a);
+
+// One step of Adam (decoupled = false: weight decay is added to the gradient) or AdamW over whole
+// flat buffers. `step` is [1] and counts the steps; it is incremented first.
+//     m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2
+//     p -= lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps)
+// Source: Kingma & Ba 2015, arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101.
+typedef struct torch_adam_config {
+    double learning_rate, beta1, beta2, epsilon, weight_decay;
+    bool decoupled;
+} torch_adam_config;
+gn_status torch_adam_step(torch_tensor *parameter, torch_tensor *gradient, torch_tensor *mean,
+                          torch_tensor *variance, torch_tensor *step,
+                          const torch_adam_config *config);
+
+// Threads used inside operations, by the calling thread from now on. 1 to 1024.
+gn_status torch_set_threads(int threads);
+
+// Tensors that exist now or ever did: handles wrapped, plus storage that LibTorch allocated in a
+// thread while torch_count_storage(true) held there. For the test that a step creates none.
+uint64_t torch_tensors_created(void);
+void torch_count_storage(bool on);
+
+// Version of LibTorch, for example "2.11.0".
+const char *torch_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
