@@ -1,0 +1,28 @@
+// The table of environments: a new one is its file and a row here.
+
+#include <string.h>
+
+#include "base/text.h"
+#include "envs/classic/cartpole.h"
+#include "envs/env.h"
+#include "envs/trading/trading.h"
+
+const env_class *const env_classes[] = { &trading_class, &cartpole_class, NULL };
+
+gn_status env_class_find(const env_class **ret_class, const char *name)
+{
+    for (const env_class *const *row = env_classes; *row; row++) {
+        if (strcmp((*row)->name, name) == 0) {
+            *ret_class = *row;
+            return GN_OK;
+        }
+    }
+    gn_text known = { 0 };
+    for (const env_class *const *row = env_classes; *row; row++)
+        gn_text_append(&known, "%s%s", row == env_classes ? "" : ", ", (*row)->name);
+    gn_status status = gn_text_status(&known);
+    if (status == GN_OK)
+        status = gn_fail(GN_ERR_CONFIG, "env: \"%s\" is not one of %s", name, gn_text_data(&known));
+    gn_text_free(&known);
+    return status;
+}
