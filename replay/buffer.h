@@ -1,0 +1,141 @@
+// The replay buffer: steps go in as compact records, batches come out with n-step returns and
+// importance weights. Prioritized or uniform; on disk (replay/store.h) or in RAM only.
+//
+// Each stream (one an environment copy) is a ring of slots. A slot holds the record of one
+// observation and, unless it is final or open, the step taken from it:
+//
+//     slot     0      1      2      3 (final)  4      5      6 (open)
+//     record   o0     o1     o2     o3         o0'    o1'    o2'
+//     step     a r    a r    a r T  -          a r    a r    -
+//
+// Each observation is stored once: the next observation of a step is the record of the next slot.
+// The final observation of an episode has a slot of its own, so truncated episodes bootstrap and
+// nothing leaks into the next episode. The open slot waits for its action. Only slots with a step
+// are sampled. An item is named by a number that is never used again (position * streams + stream),
+// so a late priority for an evicted step is told apart and ignored.
+//
+// Priorities: weight = (priority + epsilon)^alpha, applied once, when it is written; new steps get
+// the running maximum. P(i) = weight_i / total; w_i = (N P(i))^-beta / max w.
+// Source: Schaul, Quan, Antonoglou & Silver 2016, arXiv:1511.05952.
+//
+// Threads: one owner at a time.
+
+#ifndef REPLAY_BUFFER_H
+#define REPLAY_BUFFER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/blob.h"
+#include "base/option.h"
+#include "base/random.h"
+
+typedef enum replay_weight_max { REPLAY_BATCH_MAX, REPLAY_BUFFER_MAX } replay_weight_max;
+
+// Section [replay].
+typedef struct replay_config {
+    char path[GN_OPTION_TEXT_SIZE]; // folder, relative to the run; "none" keeps it in RAM
+    int64_t capacity; // slots: steps plus one an episode, over all streams
+    int64_t chunk; // slots a chunk on disk, at most; always below a stream's slots
+    int64_t compression; // zstd level
+    bool prioritized;
+    double alpha; // exponent of the priorities
+    double beta, beta_final; // exponent of the importance weights, linear over the run
+    double priority_epsilon; // added to every priority
+    int weight_max; // replay_weight_max: which maximum weights are divided by
+} replay_config;
+
+extern const gn_option replay_options[];
+
+typedef struct replay_buffer replay_buffer;
+
+// The capacity is split evenly over the streams. folder: where the store is, NULL for RAM only;
+// owner: see replay_store_open. A store that holds generations must be rolled back to one of them
+// before anything is added; one without any starts empty.
+// Errors: GN_ERR_CONFIG if a stream has fewer than 2 or more than 2^32 - 1 slots; GN_ERR_MEMORY;
+// those of replay_store_open.
+gn_status replay_buffer_create(replay_buffer **ret_buffer, const replay_config *config,
+                               uint32_t streams, size_t record_size, const char *folder,
+                               const char *owner);
+void replay_buffer_destroy(replay_buffer **buffer);
+
+// Starts an episode in a stream with its first record.  Shape: record: [record_size].
+// Errors: GN_ERR_ARG if there is no such stream; GN_ERR_STATE if an episode is running or a
+// rollback is due; GN_ERR_FULL, GN_ERR_IO from the store. Then nothing changed: it can be tried
+// again.
+gn_status replay_buffer_begin(replay_buffer *buffer, uint32_t stream, const unsigned char *record);
+
+// Adds a step taken from the stream's open slot. next_record is the record that followed: the
+// final one where the step ended the episode (begin comes next then).
+// Errors: those of begin, but GN_ERR_STATE if no episode runs; GN_ERR_NUMERIC if the reward is not
+// finite. Then nothing changed: it can be tried again.
+gn_status replay_buffer_add(replay_buffer *buffer, uint32_t stream, int32_t action, float reward,
+                            bool terminated, bool truncated, const unsigned char *next_record);
+
+// Steps stored now.
+uint64_t replay_buffer_count(const replay_buffer *buffer);
+
+// A sampled batch; memory of replay_batch_create. Shapes: B = size.
+typedef struct replay_batch {
+    size_t size;
+    uint64_t *item; // [B]
+    unsigned char *record; // [B, record_size] record at the step
+    unsigned char *next_record; // [B, record_size] record k steps on
+    int32_t *action; // [B]
+    float *reward; // [B] n-step return: sum_{i<k} gamma^i r_{t+i}
+    float *discount; // [B] gamma^k, 0 where the episode terminated within the k steps
+    float *weight; // [B] importance weight; 1 in uniform mode
+} replay_batch;
+
+gn_status replay_batch_create(replay_batch **ret_batch, size_t size, size_t record_size);
+void replay_batch_destroy(replay_batch **batch);
+
+// Draws batch->size steps with replacement. k = min(n_step, steps to the end of the episode, steps
+// stored so far). beta: exponent of the importance weights now. Prioritized: stratified,
+// u_i = (i + U) / B; a step of priority 0 where epsilon is 0 is never drawn.
+// Errors: GN_ERR_EMPTY if there is no step; GN_ERR_ARG if n_step is below 1 or gamma outside [0,
+// 1].
+gn_status replay_buffer_sample(replay_buffer *buffer, int64_t n_step, double gamma, double beta,
+                               gn_random *random, replay_batch *batch);
+
+// New priorities (|TD|, before epsilon and alpha) of sampled items. Evicted ones are ignored; where
+// an item occurs twice the last stands. Does nothing in uniform mode.  Shapes: [n].
+// Errors: GN_ERR_NUMERIC names the item whose priority is negative or not finite; GN_ERR_ARG names
+// the one that never was a step; then nothing changed.
+gn_status replay_buffer_set_priorities(replay_buffer *buffer, const uint64_t *item,
+                                       const float *priority, size_t n);
+
+// Makes everything added so far durable as `generation` (above all before) and removes from disk
+// what no generation from `oldest` on needs. ret_checksum names the contents.
+gn_status replay_buffer_commit(replay_buffer *buffer, uint64_t generation, uint64_t oldest,
+                               uint64_t *ret_checksum);
+
+// Goes back to a generation: contents, priorities, counters as they were at its commit.
+// Everything after it is removed from disk, and only once the generation was read whole and sound.
+// Errors: GN_ERR_STATE if the buffer is in RAM only; GN_ERR_NOT_FOUND; then nothing changed.
+// GN_ERR_CORRUPT, also if the checksum is another; GN_ERR_FULL, GN_ERR_IO; then the buffer is
+// empty, the disk as before, and another rollback is due.
+gn_status replay_buffer_rollback(replay_buffer *buffer, uint64_t generation, uint64_t checksum);
+
+// Empties the buffer as if it had just been created; on disk all generations and chunks go, in one
+// durable transaction.  Errors: GN_ERR_FULL, GN_ERR_IO; then nothing changed.
+gn_status replay_buffer_clear(replay_buffer *buffer);
+
+// RAM only: the whole contents as part of a checkpoint. A load that fails leaves the buffer empty.
+// Errors: GN_ERR_STATE if the buffer is on disk (for save, in the blob); GN_ERR_CORRUPT.
+void replay_buffer_save(const replay_buffer *buffer, gn_blob *out);
+gn_status replay_buffer_load(replay_buffer *buffer, gn_blob *in);
+
+// Checksum of everything that can influence training: steps, order, priorities, counters. Equal
+// for a disk and a RAM buffer of the same contents.
+uint64_t replay_buffer_checksum(const replay_buffer *buffer);
+
+typedef struct replay_buffer_stats {
+    uint64_t steps, slots, capacity; // steps that can be sampled; slots in use
+    uint64_t written; // slots ever written
+    uint64_t ram_bytes, disk_bytes;
+    double max_priority;
+} replay_buffer_stats;
+gn_status replay_buffer_measure(replay_buffer *buffer, replay_buffer_stats *ret_stats);
+
+#endif

@@ -1,0 +1,104 @@
+// One node of the sum tree: 8 doubles in a cache line. Internal to replay/sum_tree.c and its test.
+//
+// Every operation exists as portable C and, where AVX-512 is compiled in, as vector code. Both add
+// in the same order, so they agree to the last bit and a tree is the same on every machine.
+
+#ifndef REPLAY_SUM_NODE_H
+#define REPLAY_SUM_NODE_H
+
+#include <assert.h>
+#include <math.h>
+
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
+enum { SUM_NODE_WIDTH = 8 };
+
+static inline double sum_node_total_portable(const double *child)
+{
+    return ((child[0] + child[4]) + (child[2] + child[6])) +
+           ((child[1] + child[5]) + (child[3] + child[7]));
+}
+
+// Smallest child above 0, +infinity where there is none.
+static inline double sum_node_low_portable(const double *child)
+{
+    double low = INFINITY;
+    for (int i = 0; i < SUM_NODE_WIDTH; i++)
+        low = child[i] > 0 && child[i] < low ? child[i] : low;
+    return low;
+}
+
+// The child whose interval of the cumulated sums holds *x; takes what lies before it off *x.
+// Rounding may put *x past the end or between two sums that are not in order, so only children
+// above 0 are looked at, and the last of them stands in when none is left. Needs a child above 0.
+static inline unsigned sum_node_find_portable(const double *child, double *x)
+{
+    double prefix[SUM_NODE_WIDTH];
+    for (int i = 0; i < SUM_NODE_WIDTH; i++)
+        prefix[i] = child[i];
+    for (int shift = 1; shift < SUM_NODE_WIDTH; shift *= 2) {
+        for (int i = SUM_NODE_WIDTH - 1; i >= shift; i--)
+            prefix[i] += prefix[i - shift];
+    }
+    unsigned last = 0;
+    for (unsigned i = 0; i < SUM_NODE_WIDTH; i++) {
+        if (!(child[i] > 0))
+            continue;
+        last = i;
+        if (prefix[i] > *x)
+            break;
+    }
+    if (last > 0)
+        *x -= prefix[last - 1];
+    return last;
+}
+
+#ifdef __AVX512F__
+
+static inline double sum_node_total_vector(const double *child)
+{
+    __m512d all = _mm512_load_pd(child);
+    __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(all), _mm512_extractf64x4_pd(all, 1));
+    __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two));
+}
+
+static inline double sum_node_low_vector(const double *child)
+{
+    __m512d all = _mm512_load_pd(child);
+    __mmask8 filled = _mm512_cmp_pd_mask(all, _mm512_setzero_pd(), _CMP_GT_OQ);
+    return _mm512_reduce_min_pd(_mm512_mask_mov_pd(_mm512_set1_pd(INFINITY), filled, all));
+}
+
+// Adds to each lane the one `SHIFT` below it.
+#define SUM_NODE_ADD_SHIFTED(v, SHIFT) \
+    _mm512_add_pd(v, _mm512_castsi512_pd(_mm512_alignr_epi64( \
+                         _mm512_castpd_si512(v), _mm512_setzero_si512(), 8 - (SHIFT))))
+
+static inline unsigned sum_node_find_vector(const double *child, double *x)
+{
+    __m512d all = _mm512_load_pd(child);
+    __m512d prefix = SUM_NODE_ADD_SHIFTED(all, 1);
+    prefix = SUM_NODE_ADD_SHIFTED(prefix, 2);
+    prefix = SUM_NODE_ADD_SHIFTED(prefix, 4);
+    unsigned filled = _mm512_cmp_pd_mask(all, _mm512_setzero_pd(), _CMP_GT_OQ);
+    unsigned past = filled & _mm512_cmp_pd_mask(prefix, _mm512_set1_pd(*x), _CMP_GT_OQ);
+    unsigned found = (unsigned)(past ? __builtin_ctz(past) : 31 - __builtin_clz(filled | 1));
+    __m512i before = _mm512_alignr_epi64(_mm512_castpd_si512(prefix), _mm512_setzero_si512(), 7);
+    *x -= _mm512_cvtsd_f64(
+        _mm512_castsi512_pd(_mm512_permutexvar_epi64(_mm512_set1_epi64(found), before)));
+    return found;
+}
+
+#define sum_node_total sum_node_total_vector
+#define sum_node_low sum_node_low_vector
+#define sum_node_find sum_node_find_vector
+#else
+#define sum_node_total sum_node_total_portable
+#define sum_node_low sum_node_low_portable
+#define sum_node_find sum_node_find_portable
+#endif
+
+#endif
