@@ -1,0 +1,185 @@
+// Replay on one core: the sum tree alone, sampling and updating a prioritized buffer of records of
+// 82 floats, and adding steps in RAM and on disk.
+//
+//     bench_replay [--folder DIR] [--seconds S]      DIR, default replay-bench: for the store;
+//     removed
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "benchmarks/bench.h"
+#include "replay/buffer.h"
+#include "replay/sum_tree.h"
+
+enum { BATCH = 256, ROUNDS = 200, RECORD_FLOATS = 82, RECORD_SIZE = 4 * RECORD_FLOATS };
+enum { EPISODE = 500, STREAMS = 8 };
+enum { TREE_ROUNDS = 4096 }; // a million items: more than any cache of a core holds
+
+// --- the tree
+
+static void draw_weights(gn_random *random, double *ret_weight, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ret_weight[i] = gn_random_uniform(random, 0.1, 1);
+}
+
+static void measure_tree(uint64_t capacity, const char *label, double budget_s)
+{
+    sum_tree *tree;
+    bench_need(sum_tree_create(&tree, capacity));
+    gn_random random = gn_random_stream(1, GN_RANDOM_TEST, 0);
+    static uint64_t item[TREE_ROUNDS][BATCH], found[BATCH];
+    static double weight[TREE_ROUNDS][BATCH], u[TREE_ROUNDS][BATCH];
+    for (uint64_t first = 0; first < capacity; first += BATCH) {
+        size_t n = capacity - first < BATCH ? capacity - first : BATCH;
+        for (size_t i = 0; i < n; i++)
+            item[0][i] = first + i;
+        draw_weights(&random, weight[0], n);
+        bench_need(sum_tree_set(tree, item[0], weight[0], n));
+    }
+    for (size_t round = 0; round < TREE_ROUNDS; round++) {
+        draw_weights(&random, weight[round], BATCH);
+        for (size_t i = 0; i < BATCH; i++) {
+            item[round][i] = gn_random_u64(&random) % capacity;
+            u[round][i] = ((double)i + gn_random_unit(&random)) / BATCH;
+        }
+    }
+
+    char name[64];
+    snprintf(name, sizeof name, "replay.sum_tree.find.%s.b%d", label, BATCH);
+    bench find = bench_begin(name, "us", budget_s);
+    while (bench_next(&find)) {
+        for (size_t round = 0; round < TREE_ROUNDS; round++)
+            bench_need(sum_tree_find(tree, u[round], BATCH, found, NULL));
+        bench_sample(&find, bench_elapsed(&find) * 1e6 / TREE_ROUNDS);
+    }
+    bench_report(&find);
+
+    snprintf(name, sizeof name, "replay.sum_tree.set.%s.b%d", label, BATCH);
+    bench set = bench_begin(name, "us", budget_s);
+    while (bench_next(&set)) {
+        for (size_t round = 0; round < TREE_ROUNDS; round++)
+            bench_need(sum_tree_set(tree, item[round], weight[round], BATCH));
+        bench_sample(&set, bench_elapsed(&set) * 1e6 / TREE_ROUNDS);
+    }
+    bench_report(&set);
+    sum_tree_destroy(&tree);
+}
+
+// --- the buffer
+
+static replay_config make_config(int64_t capacity, bool prioritized)
+{
+    replay_config config;
+    const gn_option_section sections[] = {
+        { .name = "replay", .options = replay_options, .values = &config },
+        { 0 },
+    };
+    gn_options_reset(sections);
+    config.capacity = capacity;
+    config.prioritized = prioritized;
+    return config;
+}
+
+// Streams of steps whose records are random walks, as observations are.
+typedef struct walks {
+    gn_random random;
+    float record[STREAMS][RECORD_FLOATS];
+    size_t step[STREAMS]; // of the episode
+} walks;
+
+// Adds `n` steps in turn to all streams.
+static void add_steps(replay_buffer *buffer, walks *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t stream = i % STREAMS;
+        size_t *step = &all->step[stream];
+        const unsigned char *bytes = (const unsigned char *)all->record[stream];
+        if (*step == 0)
+            bench_need(replay_buffer_begin(buffer, stream, bytes));
+        all->record[stream][gn_random_below(&all->random, RECORD_FLOATS)] += 0.5f;
+        *step = (*step + 1) % EPISODE;
+        bench_need(
+            replay_buffer_add(buffer, stream, (int32_t)(i % 3), 0.5f, false, *step == 0, bytes));
+    }
+}
+
+static void measure_sample(bool prioritized, double budget_s)
+{
+    enum { CAPACITY = 1000000 };
+    replay_config config = make_config(CAPACITY, prioritized);
+    replay_buffer *buffer;
+    replay_batch *batch;
+    gn_random random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0);
+    static float priority[BATCH];
+    bench_need(replay_buffer_create(&buffer, &config, STREAMS, RECORD_SIZE, NULL, NULL));
+    bench_need(replay_batch_create(&batch, BATCH, RECORD_SIZE));
+    walks all = { .random = gn_random_stream(1, GN_RANDOM_TEST, 1) };
+    add_steps(buffer, &all, CAPACITY);
+    bench run = bench_begin(prioritized ? "replay.sample_and_update.prioritized.1M.b256"
+                                        : "replay.sample.uniform.1M.b256",
+                            "us", budget_s);
+    while (bench_next(&run)) {
+        for (size_t round = 0; round < ROUNDS; round++) {
+            bench_need(replay_buffer_sample(buffer, 3, 0.99, 0.4, &random, batch));
+            for (size_t i = 0; i < BATCH && prioritized; i++)
+                priority[i] = (float)gn_random_unit(&random);
+            bench_need(replay_buffer_set_priorities(buffer, batch->item, priority, BATCH));
+        }
+        bench_sample(&run, bench_elapsed(&run) * 1e6 / ROUNDS);
+    }
+    bench_report(&run);
+    replay_batch_destroy(&batch);
+    replay_buffer_destroy(&buffer);
+}
+
+// Adds through a buffer that wraps; on disk with a commit every COMMIT steps, as a run does.
+static void measure_add(const char *name, const char *folder, bool prioritized, double budget_s)
+{
+    enum { CAPACITY = 100000, COMMIT = 50000 };
+    replay_config config = make_config(CAPACITY, prioritized);
+    replay_buffer *buffer;
+    walks all = { .random = gn_random_stream(1, GN_RANDOM_TEST, 1) };
+    uint64_t generation = 0, checksum;
+    bench_need(replay_buffer_create(&buffer, &config, STREAMS, RECORD_SIZE, folder, "bench"));
+    bench run = bench_begin(name, "steps/s", budget_s);
+    while (bench_next(&run)) {
+        add_steps(buffer, &all, COMMIT);
+        if (folder) {
+            generation++;
+            bench_need(replay_buffer_commit(buffer, generation, generation, &checksum));
+        }
+        bench_sample(&run, COMMIT / bench_elapsed(&run));
+    }
+    bench_report(&run);
+    replay_buffer_destroy(&buffer);
+}
+
+int main(int count, char **argument)
+{
+    const char *folder = "replay-bench";
+    double budget_s = 1;
+    for (int i = 1; i < count; i += 2) {
+        if (i + 1 < count && strcmp(argument[i], "--folder") == 0) {
+            folder = argument[i + 1];
+        } else if (i + 1 < count && strcmp(argument[i], "--seconds") == 0) {
+            budget_s = atof(argument[i + 1]);
+        } else {
+            fprintf(stderr, "usage: %s [--folder DIR] [--seconds S]\n", argument[0]);
+            return 2;
+        }
+    }
+    measure_tree(1000000, "1M", budget_s);
+    measure_tree(10000000, "10M", budget_s);
+    measure_sample(false, budget_s);
+    measure_sample(true, budget_s);
+    measure_add("replay.add.ram.prioritized", NULL, true, budget_s);
+    measure_add("replay.add.ram.uniform", NULL, false, budget_s);
+    bench_need(gn_path_remove(folder));
+    measure_add("replay.add.disk.prioritized", folder, true, budget_s);
+    bench_need(gn_path_remove(folder));
+    return 0;
+}

@@ -1,0 +1,229 @@
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "envs/trading/trading.h"
+#include "market/time_text.h"
+#include "rl/run_folder.h"
+#include "rl/trained.h"
+
+static const cli_flag flags[] = {
+    { "--split", "NAME", NULL, "train, validation, test or all (default test)" },
+    { "--data", "FILE", NULL, "evaluate on these bars instead of the run's" },
+    { "--weights", "WHICH", NULL,
+      "best: best in evaluation on the validation split (default); last: newest checkpoint" },
+    { "--episodes", "N", "eval.episodes", "episodes, where the environment is not a market" },
+    { "--json", NULL, NULL, "print one JSON object; fractions, not percent" },
+    { 0 },
+};
+
+static const char usage[] = "gannet eval DIR [--split NAME] [--data FILE] [--weights WHICH] [--json]";
+static const char about[] =
+    "Runs a trained agent greedily, without exploration, and prints its figures. On a market it is "
+    "one pass over the bars of a split, beside baselines that trade the same bars at the same "
+    "costs. docs/trading.md defines every figure.";
+
+// What is evaluated and what came out.
+typedef struct evaluation {
+    rl_config *config;
+    rl_dataset *dataset;
+    rl_trained *trained;
+    market_split split;
+    rl_arena arena;
+    rl_result agent;
+    rl_result baseline[RL_BASELINE_COUNT];
+} evaluation;
+
+static gn_status parse_choice(const char *flag, const char *text, const char *const *names,
+                              int *ret_index)
+{
+    for (int i = 0; names[i]; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *ret_index = i;
+            return GN_OK;
+        }
+    }
+    gn_text known = { 0 };
+    for (int i = 0; names[i]; i++)
+        gn_text_append(&known, "%s%s", i ? ", " : "", names[i]);
+    gn_status status =
+        gn_fail(GN_ERR_ARG, "%s: '%s' is none of %s", flag, text, gn_text_data(&known));
+    gn_text_free(&known);
+    return status;
+}
+
+static gn_status prepare(evaluation *self, const cli_line *line)
+{
+    static const char *const weights_names[] = { "best", "last", NULL };
+    const char *split = cli_value(line, flags, "--split");
+    const char *data = cli_value(line, flags, "--data");
+    const char *weights = cli_value(line, flags, "--weights");
+    int split_index = MARKET_TEST, which = RL_WEIGHTS_BEST;
+    if (line->positionals == 0)
+        return gn_fail(GN_ERR_ARG, "which run? gannet eval DIR");
+    if (split)
+        GN_TRY(parse_choice("--split", split, market_split_names, &split_index));
+    if (weights)
+        GN_TRY(parse_choice("--weights", weights, weights_names, &which));
+    GN_TRY(rl_run_folder_read(line->positional[0], self->config));
+    for (size_t i = 0; i < line->options; i++)
+        GN_TRY(gn_options_set(self->config->sections, line->option[2 * i],
+                              line->option[2 * i + 1]));
+    if (data)
+        GN_TRY(gn_options_set(self->config->sections, "run.data", data));
+    GN_TRY(rl_config_check(self->config));
+
+    self->split = (market_split)split_index;
+    GN_TRY(rl_dataset_open(&self->dataset, self->config, &cli_log));
+    self->arena = (rl_arena) { .seed = (uint64_t)self->config->run.seed,
+                               .episodes = self->config->eval.episodes };
+    GN_TRY(rl_config_env(self->config, &self->arena.kind, &self->arena.config));
+    GN_TRY(rl_dataset_market(self->dataset, self->split, &self->arena.market));
+    return rl_trained_open(&self->trained, self->config, line->positional[0], (rl_weights)which,
+                           self->arena.market, &cli_log);
+}
+
+static gn_status measure(evaluation *self)
+{
+    const rl_policy policy = rl_trained_policy(self->trained);
+    GN_TRY(rl_evaluate(&self->agent, &self->arena, &policy));
+    if (!self->arena.market)
+        return GN_OK;
+    return rl_evaluate_baselines(self->baseline, &self->arena, &self->agent);
+}
+
+static json_t *result_json(const rl_result *result, bool market)
+{
+    const market_performance *performance = &result->performance;
+    if (!market)
+        return json_pack("{s:f, s:f, s:f, s:f, s:I}", "mean_return", result->mean_return,
+                         "min_return", result->min_return, "max_return", result->max_return,
+                         "mean_length", result->mean_length, "episodes",
+                         (json_int_t)result->episodes);
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:f}", "total_return",
+                     performance->total_return, "cagr", performance->cagr, "volatility",
+                     performance->volatility, "sharpe", performance->sharpe, "sortino",
+                     performance->sortino, "max_drawdown", performance->max_drawdown, "calmar",
+                     performance->calmar, "trades", (json_int_t)result->trades, "turnover",
+                     result->turnover, "costs", result->costs, "exposure", result->exposure);
+}
+
+static gn_status print_json(const evaluation *self)
+{
+    const env_market *market = self->arena.market;
+    json_t *root = json_object();
+    if (market) {
+        const trading_config *trading = self->arena.config;
+        json_t *baselines = json_object();
+        for (size_t i = 0; i < RL_BASELINE_COUNT; i++)
+            json_object_set_new(baselines, rl_baselines[i].name,
+                                result_json(&self->baseline[i], true));
+        json_object_set_new(root, "split", json_string(market_split_names[self->split]));
+        json_object_set_new(root, "bars",
+                            json_integer((json_int_t)self->agent.performance.bars));
+        json_object_set_new(root, "bars_per_year", json_real(market->bars->bars_per_year));
+        json_object_set_new(root, "optimistic_fills",
+                            json_boolean(trading->fill == TRADING_SAME_CLOSE));
+        json_object_set_new(root, "agent", result_json(&self->agent, true));
+        json_object_set_new(root, "baselines", baselines);
+    } else {
+        json_object_set_new(root, "env", json_string(self->config->run.env));
+        json_object_set_new(root, "agent", result_json(&self->agent, false));
+    }
+    json_object_set_new(root, "weights_step",
+                        json_integer((json_int_t)rl_trained_step(self->trained)));
+    char *dump = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    json_decref(root);
+    if (!dump)
+        return gn_fail(GN_ERR_MEMORY, "no memory for the result");
+    gn_text text = { 0 };
+    gn_text_append(&text, "%s\n", dump);
+    free(dump);
+    return cli_print(&text);
+}
+
+static void table_row(gn_text *out, const char *label, const rl_result *result)
+{
+    const market_performance *performance = &result->performance;
+    gn_text_append(out, "%-15s%9.2f%9.2f%8.2f%8.2f%7.1f%7llu%6.0f%7.2f%4.0f\n", label,
+                   100 * performance->total_return, 100 * performance->cagr, performance->sharpe,
+                   performance->sortino, 100 * performance->max_drawdown,
+                   (unsigned long long)result->trades, result->turnover, 100 * result->costs,
+                   100 * result->exposure);
+}
+
+static void table_head(gn_text *out, const evaluation *self)
+{
+    const env_market *market = self->arena.market;
+    const trading_config *trading = self->arena.config;
+    const market_range *range = &market->range;
+    char first[40], last[40];
+    market_time_format_iso(market->bars->time_ns[range->first], first);
+    market_time_format_iso(market->bars->time_ns[range->end - 1], last);
+    gn_text_append(out, "%s, split %s: %llu bars, %.10s to %.10s, %g bars a year\n",
+                   self->config->run.data, market_split_names[self->split],
+                   (unsigned long long)self->agent.performance.bars, first, last,
+                   market->bars->bars_per_year);
+    gn_text_append(out, "costs in bps: fee %g, half spread %g, slippage %g, funding %g, borrow %g\n",
+                   trading->fee_bps, trading->half_spread_bps, trading->slippage_bps,
+                   trading->funding_bps, trading->borrow_bps);
+    gn_text_append(out, "weights of step %llu (%s)\n",
+                   (unsigned long long)rl_trained_step(self->trained),
+                   rl_trained_which(self->trained) == RL_WEIGHTS_BEST ? "best in evaluation"
+                                                                      : "last checkpoint");
+    if (trading->fill == TRADING_SAME_CLOSE)
+        gn_text_append(out, "OPTIMISTIC: orders fill at the close they were decided at\n");
+    gn_text_append(out, "\n%-15s%9s%9s%8s%8s%7s%7s%6s%7s%4s\n", "", "return", "CAGR", "Sharpe",
+                   "Sortino", "maxDD", "trades", "turn-", "costs", "expo");
+    gn_text_append(out, "%-15s%9s%9s%8s%8s%7s%7s%6s%7s%4s\n", "", "%", "%", "", "", "%", "",
+                   "over", "%", "%");
+}
+
+static gn_status print_table(const evaluation *self)
+{
+    gn_text out = { 0 };
+    const rl_result *agent = &self->agent;
+    if (self->arena.market) {
+        table_head(&out, self);
+        table_row(&out, self->config->run.agent, agent);
+        for (size_t i = 0; i < RL_BASELINE_COUNT; i++)
+            table_row(&out, rl_baselines[i].label, &self->baseline[i]);
+        if (agent->ruined)
+            gn_text_append(&out, "\nthe agent was ruined before the end of the split\n");
+    } else {
+        gn_text_append(&out,
+                       "%s, %llu greedy episodes, weights of step %llu\n"
+                       "mean return %.2f (%.2f to %.2f), mean length %.1f\n",
+                       self->config->run.env, (unsigned long long)agent->episodes,
+                       (unsigned long long)rl_trained_step(self->trained), agent->mean_return,
+                       agent->min_return, agent->max_return, agent->mean_length);
+    }
+    return cli_print(&out);
+}
+
+int cmd_eval(int argc, char **argv)
+{
+    evaluation self = { 0 };
+    cli_line line;
+    gn_status status = cli_parse(&line, argc, argv, flags, NULL, 1);
+    if (status == GN_OK && line.help) {
+        cli_help(usage, about, flags, NULL);
+        return 0;
+    }
+    if (status == GN_OK)
+        status = rl_config_create(&self.config);
+    if (status == GN_OK)
+        status = prepare(&self, &line);
+    if (status == GN_OK)
+        status = measure(&self);
+    if (status == GN_OK)
+        status = cli_value(&line, flags, "--json") ? print_json(&self) : print_table(&self);
+    int exit_status = status == GN_OK ? 0 : cli_fail(status);
+    rl_trained_close(&self.trained);
+    rl_dataset_close(&self.dataset);
+    rl_config_destroy(&self.config);
+    return exit_status;
+}

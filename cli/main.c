@@ -1,0 +1,46 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const struct {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    { "train", "train an agent on a bars file or an environment", cmd_train },
+    { "resume", "continue a run exactly where its newest checkpoint stands", cmd_resume },
+    { "eval", "measure a trained agent beside the baselines", cmd_eval },
+    { "data", "import, look at, and generate market data", cmd_data },
+    { "envs", "list environments", cmd_envs },
+    { "agents", "list agent presets, or print one as a run file", cmd_agents },
+    { "options", "list every option with default, range and meaning", cmd_options },
+    { "version", "versions of this program and its libraries", cmd_version },
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "usage: gannet COMMAND [...]\n\n"
+                 "Reinforcement learning for trading: train, resume, evaluate.\n\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\n`gannet COMMAND --help` tells more.\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_usage(stderr);
+        return 2;
+    }
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return cmd_version(1, argv + 1);
+    return cli_fail(gn_fail(GN_ERR_ARG, "'%s': no such command (gannet --help)", argv[1]));
+}

@@ -1,0 +1,173 @@
+// The rules that stand beside every trading result.
+
+#include <math.h>
+
+#include "base/mem.h"
+#include "envs/trading/trading.h"
+#include "market/indicators.h"
+#include "rl/evaluate.h"
+
+enum { SMA_FAST = 20, SMA_SLOW = 50 };
+
+const rl_baseline rl_baselines[] = {
+    { "buy_and_hold", "buy and hold" },   // long from the first bar to the last
+    { "flat", "flat" },                   // no position
+    { "random", "random" },               // changes at random times, with the agent's turnover
+    { "sma_cross", "SMA cross 20/50" },   // long while the fast average is above the slow, else short
+    { "last_return", "sign of return" },  // long after a bar that rose, short after one that fell
+    { 0 },
+};
+
+// What the rules know. fast, slow: averages of the closes, NaN before they exist.
+typedef struct rules {
+    const rl_arena *arena;
+    const trading_config *config;
+    double *fast, *slow;
+    double change_probability; // a bar, of the random rule
+    gn_random random;
+    int32_t held; // action the random rule holds
+} rules;
+
+static int32_t nearest_action(const trading_config *config, double exposure)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < config->exposures.count; i++)
+        if (fabs(config->exposures.value[i] - exposure) <
+            fabs(config->exposures.value[best] - exposure))
+            best = i;
+    return (int32_t)best;
+}
+
+static int32_t buy_and_hold(void *user, const float *observation, uint64_t bar)
+{
+    (void)observation;
+    (void)bar;
+    return nearest_action(((const rules *)user)->config, 1);
+}
+
+static int32_t flat(void *user, const float *observation, uint64_t bar)
+{
+    (void)observation;
+    (void)bar;
+    return nearest_action(((const rules *)user)->config, 0);
+}
+
+static int32_t random_times(void *user, const float *observation, uint64_t bar)
+{
+    (void)observation;
+    (void)bar;
+    rules *self = user;
+    uint32_t actions = (uint32_t)self->config->exposures.count;
+    if (gn_random_unit(&self->random) < self->change_probability) {
+        int32_t other = (int32_t)gn_random_below(&self->random, actions - 1);
+        self->held = other + (other >= self->held);
+    }
+    return self->held;
+}
+
+static int32_t sma_cross(void *user, const float *observation, uint64_t bar)
+{
+    (void)observation;
+    const rules *self = user;
+    if (isnan(self->slow[bar]))
+        return nearest_action(self->config, 0);
+    return nearest_action(self->config, self->fast[bar] > self->slow[bar] ? 1 : -1);
+}
+
+static int32_t last_return(void *user, const float *observation, uint64_t bar)
+{
+    (void)observation;
+    const rules *self = user;
+    const double *close = self->arena->market->bars->close;
+    double change = bar > 0 ? close[bar] - close[bar - 1] : 0;
+    return nearest_action(self->config, change > 0 ? 1 : change < 0 ? -1 : 0);
+}
+
+// Turnover of one change between two different exposures, both drawn uniformly.
+static double mean_change(const gn_option_list *exposures)
+{
+    double sum = 0;
+    size_t n = exposures->count;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++)
+            sum += fabs(exposures->value[i] - exposures->value[j]);
+    return sum / (double)(n * (n - 1));
+}
+
+static gn_status rules_open(rules *self, const rl_result *agent)
+{
+    const market_bars_view *bars = self->arena->market->bars;
+    size_t n = bars->count;
+    double changes = agent->turnover / mean_change(&self->config->exposures);
+    self->change_probability = fmin(1, changes / (double)agent->performance.bars);
+    GN_TRY(gn_alloc(&self->fast, n, sizeof *self->fast));
+    GN_TRY(gn_alloc(&self->slow, n, sizeof *self->slow));
+    GN_TRY(market_sma(bars->close, n, SMA_FAST, self->fast));
+    return market_sma(bars->close, n, SMA_SLOW, self->slow);
+}
+
+// sum += result / RL_RANDOM_RUNS, figure by figure.
+static void add_share(rl_result *sum, const rl_result *result)
+{
+    const double share = 1.0 / RL_RANDOM_RUNS;
+    market_performance *to = &sum->performance;
+    const market_performance *from = &result->performance;
+    to->bars = from->bars;
+    to->total_return += share * from->total_return;
+    to->cagr += share * from->cagr;
+    to->volatility += share * from->volatility;
+    to->sharpe += share * from->sharpe;
+    to->sortino += share * from->sortino;
+    to->max_drawdown += share * from->max_drawdown;
+    to->calmar += share * from->calmar;
+    sum->mean_return += share * result->mean_return;
+    sum->mean_length += share * result->mean_length;
+    sum->turnover += share * result->turnover;
+    sum->costs += share * result->costs;
+    sum->exposure += share * result->exposure;
+    sum->trades += result->trades; // divided once, at the end
+}
+
+static gn_status evaluate_random(rl_result *ret_result, rules *self)
+{
+    const rl_policy policy = { .act = random_times, .user = self };
+    rl_result sum = { .episodes = RL_RANDOM_RUNS };
+    for (uint32_t run = 0; run < RL_RANDOM_RUNS; run++) {
+        self->random = gn_random_stream(self->arena->seed, GN_RANDOM_BASELINE, run);
+        self->held = nearest_action(self->config, 0);
+        rl_result result = { 0 };
+        GN_TRY(rl_evaluate(&result, self->arena, &policy));
+        add_share(&sum, &result);
+    }
+    sum.trades = (sum.trades + RL_RANDOM_RUNS / 2) / RL_RANDOM_RUNS;
+    *ret_result = sum;
+    return GN_OK;
+}
+
+static gn_status evaluate_rules(rl_result *ret_result, rules *self, const rl_result *agent)
+{
+    int32_t (*const act[RL_BASELINE_COUNT])(void *, const float *, uint64_t) = {
+        buy_and_hold, flat, random_times, sma_cross, last_return,
+    };
+    GN_TRY(rules_open(self, agent));
+    for (size_t i = 0; i < RL_BASELINE_COUNT; i++) {
+        const rl_policy policy = { .act = act[i], .user = self };
+        if (act[i] == random_times)
+            GN_TRY(evaluate_random(&ret_result[i], self));
+        else
+            GN_TRY(rl_evaluate(&ret_result[i], self->arena, &policy));
+    }
+    return GN_OK;
+}
+
+gn_status rl_evaluate_baselines(rl_result *ret_result, const rl_arena *arena,
+                                const rl_result *agent)
+{
+    if (!arena->market)
+        return gn_fail(GN_ERR_ARG, "environment %s: baselines need a market", arena->kind->name);
+    rules self = { .arena = arena, .config = arena->config };
+    gn_status status = evaluate_rules(ret_result, &self, agent);
+    gn_free(&self.fast);
+    gn_free(&self.slow);
+    return status;
+}

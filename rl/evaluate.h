@@ -1,0 +1,68 @@
+// Evaluation: one policy, greedy, on data or episodes training never touched; and the baselines
+// that stand beside it with the same bars and the same costs.
+
+#ifndef RL_EVALUATE_H
+#define RL_EVALUATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "envs/env.h"
+#include "market/performance.h"
+#include "rl/learner.h"
+
+// Chooses an action. observation: [inputs] of the current state, NULL if the policy takes none.
+// bar: last closed bar, for environments with a market.
+typedef struct rl_policy {
+    int32_t (*act)(void *user, const float *observation, uint64_t bar);
+    void *user;
+    bool observes;
+} rl_policy;
+
+// The learner's greedy policy; valid as long as the learner.
+rl_policy rl_greedy_policy(rl_learner *learner);
+
+// Where to evaluate.
+typedef struct rl_arena {
+    const env_class *kind;
+    const void *config;       // options of the class
+    const env_market *market; // NULL for environments without
+    uint64_t seed;
+    int64_t episodes; // of environments without a market; a market is one episode
+} rl_arena;
+
+// What came out. The trading part is 0 without a market; money is a share of the capital.
+typedef struct rl_result {
+    double mean_return, mean_length; // of episodes, undiscounted
+    double min_return, max_return;
+    uint64_t episodes;
+
+    market_performance performance;
+    uint64_t trades;   // fills
+    double turnover;   // sum of |change of exposure|
+    double costs;      // fees, spread, slippage, funding, borrow
+    double exposure;   // share of bars with a position
+    bool ruined;
+} rl_result;
+
+// Errors: those of the environment; GN_ERR_MEMORY.
+gn_status rl_evaluate(rl_result *ret_result, const rl_arena *arena, const rl_policy *policy);
+
+// A rule that trades without learning.
+typedef struct rl_baseline {
+    const char *name;  // "buy_and_hold", as in JSON
+    const char *label; // "buy and hold", as in tables
+} rl_baseline;
+
+// Ends with {0}.
+extern const rl_baseline rl_baselines[];
+enum { RL_BASELINE_COUNT = 5, RL_RANDOM_RUNS = 16 };
+
+// All baselines in order of the table, each through the environment itself: the nearest of its
+// exposures is taken. `random` changes at random times with the turnover of `agent`; its figures
+// are means over RL_RANDOM_RUNS runs.  Shape: ret_result: [RL_BASELINE_COUNT].
+// Errors: GN_ERR_ARG without a market.
+gn_status rl_evaluate_baselines(rl_result *ret_result, const rl_arena *arena,
+                                const rl_result *agent);
+
+#endif

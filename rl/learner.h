@@ -1,0 +1,50 @@
+// The learner: one Q-learning update on a batch from the replay buffer.
+//
+//     y_i = R_i + gamma^k Q'(s_{i+k}, a*),   a* = argmax_a Q(s_{i+k}, a)   (double_q)
+//                                            a* = argmax_a Q'(s_{i+k}, a)  (otherwise)
+//     loss = 1/B sum_i w_i h(Q(s_i, a_i) - y_i),   priority_i = |Q(s_i, a_i) - y_i|
+//
+// R_i and gamma^k (0 after a termination) come from the buffer. Nothing is allocated after create.
+// Source: Mnih et al. 2015; van Hasselt et al. 2016, arXiv:1509.06461.
+
+#ifndef RL_LEARNER_H
+#define RL_LEARNER_H
+
+#include "envs/vec_env.h"
+#include "nn/net.h"
+#include "replay/buffer.h"
+#include "rl/config.h"
+
+typedef struct rl_learner rl_learner;
+
+// A freshly initialised network for environments of `spec` (stream INIT of the seed).
+// Errors: GN_ERR_UNSUPPORTED if observations are not float32; those of nn_layout_create.
+gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config,
+                            const env_spec *spec);
+void rl_learner_destroy(rl_learner **learner);
+
+// What an update reports.
+typedef struct rl_update {
+    double loss, gradient_norm, mean_q; // mean_q: of the chosen actions in the batch
+} rl_update;
+
+// Samples, learns, writes priorities back. env rebuilds observations from records.
+// Errors: GN_ERR_EMPTY (no steps yet); GN_ERR_NUMERIC if loss or gradient is not finite: then the
+// parameters are as before.
+gn_status rl_learner_update(rl_learner *learner, replay_buffer *buffer, const vec_env *env,
+                            double beta, gn_random *random, rl_update *ret_update);
+
+// target = tau * online + (1 - tau) * target.
+void rl_learner_update_target(rl_learner *learner);
+
+// Greedy action of one observation [inputs]; ties go to the lower action.
+int32_t rl_learner_greedy(rl_learner *learner, const float *observation);
+
+const nn_layout *rl_learner_layout(const rl_learner *learner);
+float *rl_learner_parameters(rl_learner *learner); // [layout->size], online network
+
+// Everything but the online network, which a checkpoint keeps as weights.
+void rl_learner_save(const rl_learner *learner, gn_blob *out);
+gn_status rl_learner_load(rl_learner *learner, gn_blob *in);
+
+#endif

@@ -1,0 +1,415 @@
+#include "rl/trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "rl/evaluate.h"
+#include "rl/trainer_state.h"
+#include "shim/device.h"
+#include "shim/torch.h"
+
+static const double progress_interval = 0.2; // seconds
+
+static gn_status open_environment(rl_trainer *trainer)
+{
+    const rl_config *config = trainer->config;
+    const env_class *class = NULL;
+    const void *env_config = NULL;
+    const env_market *market = NULL;
+    GN_TRY(rl_config_env(config, &class, &env_config));
+    GN_TRY(rl_dataset_open(&trainer->dataset, config, trainer->hooks.log));
+    GN_TRY(rl_dataset_market(trainer->dataset, MARKET_TRAIN, &market));
+    const env_context context = { .copies = (uint32_t)config->train.envs,
+                                  .seed = (uint64_t)config->run.seed,
+                                  .purpose = GN_RANDOM_ENV,
+                                  .mode = ENV_TRAIN,
+                                  .market = market };
+    GN_TRY(vec_env_create(&trainer->env, class, env_config, &context));
+    return rl_config_name(config, rl_dataset_hash(trainer->dataset), trainer->name);
+}
+
+// Everything that does not touch the run's folder.
+static gn_status open_parts(rl_trainer *trainer)
+{
+    const rl_config *config = trainer->config;
+    uint32_t envs = (uint32_t)config->train.envs;
+    uint64_t seed = (uint64_t)config->run.seed;
+    device_kind device;
+    GN_TRY(rl_config_check(config));
+    // The only threaded operation is Adam's; at these sizes waking threads costs more than it saves.
+    GN_TRY(torch_set_threads(1));
+    GN_TRY(device_resolve(&device, config->run.device, trainer->hooks.log));
+    GN_TRY(open_environment(trainer));
+    const env_spec *spec = vec_env_spec(trainer->env);
+    GN_TRY(rl_learner_create(&trainer->learner, config, spec));
+    GN_TRY(gn_alloc(&trainer->explore, envs, sizeof *trainer->explore));
+    GN_TRY(gn_alloc(&trainer->action, envs, sizeof *trainer->action));
+    GN_TRY(gn_alloc(&trainer->observation, 1, spec->observation_size));
+    for (uint32_t i = 0; i < envs; i++)
+        trainer->explore[i] = gn_random_stream(seed, GN_RANDOM_EXPLORE, i);
+    trainer->sample = gn_random_stream(seed, GN_RANDOM_SAMPLE, 0);
+    trainer->counters.best_metric = NAN;
+    return gn_worker_create(&trainer->worker);
+}
+
+// Where the replay store lies: relative paths are inside the run's folder.
+static gn_status replay_path(const rl_trainer *trainer, char *ret_path)
+{
+    const char *path = trainer->config->replay.path;
+    if (path[0] != '/')
+        return gn_path_join(ret_path, rl_run_folder_path(trainer->folder), path);
+    return gn_path_join(ret_path, "/", path + 1);
+}
+
+static gn_status open_buffer(rl_trainer *trainer)
+{
+    const replay_config *replay = &trainer->config->replay;
+    char path[GN_PATH_SIZE];
+    trainer->on_disk = strcmp(replay->path, "none") != 0;
+    GN_TRY(replay_path(trainer, path));
+    return replay_buffer_create(&trainer->buffer, replay,
+                                (uint32_t)trainer->config->train.envs,
+                                vec_env_spec(trainer->env)->record_size,
+                                trainer->on_disk ? path : NULL, trainer->name);
+}
+
+gn_status rl_trainer_begin(rl_trainer *trainer)
+{
+    const env_spec *spec = vec_env_spec(trainer->env);
+    vec_env_reset(trainer->env);
+    const unsigned char *record = vec_env_last(trainer->env)->record;
+    for (uint32_t i = 0; i < spec->copies; i++)
+        GN_TRY(replay_buffer_begin(trainer->buffer, i, record + i * spec->record_size));
+    return GN_OK;
+}
+
+// A new run never writes into a store that is there already.
+static gn_status refuse_old_replay(const rl_trainer *trainer)
+{
+    char path[GN_PATH_SIZE];
+    GN_TRY(replay_path(trainer, path));
+    if (gn_path_exists(path))
+        return gn_fail(GN_ERR_EXISTS, "replay.path: %s exists; a new run needs a new folder", path);
+    return GN_OK;
+}
+
+static gn_status create(rl_trainer *trainer, const char *folder)
+{
+    GN_TRY(open_parts(trainer));
+    GN_TRY(rl_run_folder_create(&trainer->folder, folder, trainer->config));
+    GN_TRY(refuse_old_replay(trainer));
+    GN_TRY(open_buffer(trainer));
+    GN_TRY(rl_metrics_open(&trainer->metrics, rl_run_folder_metrics(trainer->folder), 0));
+    return rl_trainer_begin(trainer);
+}
+
+static gn_status resume(rl_trainer *trainer, const char *folder, uint64_t from)
+{
+    GN_TRY(rl_run_folder_open(&trainer->folder, folder));
+    GN_TRY(open_parts(trainer));
+    GN_TRY(open_buffer(trainer));
+    GN_TRY(rl_trainer_restore(trainer, from));
+    return rl_run_folder_write(trainer->folder, trainer->config);
+}
+
+static gn_status allocate(rl_trainer **ret_trainer, const rl_config *config,
+                          const rl_hooks *hooks)
+{
+    GN_TRY(gn_alloc(ret_trainer, 1, sizeof **ret_trainer));
+    (*ret_trainer)->config = config;
+    if (hooks)
+        (*ret_trainer)->hooks = *hooks;
+    return GN_OK;
+}
+
+gn_status rl_trainer_create(rl_trainer **ret_trainer, const rl_config *config, const char *folder,
+                            const rl_hooks *hooks)
+{
+    rl_trainer *trainer = NULL;
+    GN_TRY(allocate(&trainer, config, hooks));
+    gn_status status = create(trainer, folder);
+    if (status == GN_OK)
+        *ret_trainer = trainer;
+    else
+        rl_trainer_destroy(&trainer);
+    return status;
+}
+
+gn_status rl_trainer_resume(rl_trainer **ret_trainer, const rl_config *config, const char *folder,
+                            uint64_t from, const rl_hooks *hooks)
+{
+    rl_trainer *trainer = NULL;
+    GN_TRY(allocate(&trainer, config, hooks));
+    gn_status status = resume(trainer, folder, from);
+    if (status == GN_OK)
+        *ret_trainer = trainer;
+    else
+        rl_trainer_destroy(&trainer);
+    return status;
+}
+
+void rl_trainer_destroy(rl_trainer **trainer)
+{
+    rl_trainer *self = *trainer;
+    if (!self)
+        return;
+    gn_worker_destroy(&self->worker);
+    gn_free(&self->staged.weights);
+    gn_blob_free(&self->staged.state);
+    rl_metrics_close(&self->metrics);
+    replay_buffer_destroy(&self->buffer);
+    rl_learner_destroy(&self->learner);
+    vec_env_destroy(&self->env);
+    rl_dataset_close(&self->dataset);
+    rl_run_folder_close(&self->folder);
+    gn_free(&self->explore);
+    gn_free(&self->action);
+    gn_free(&self->observation);
+    gn_free(trainer);
+}
+
+// Linear from `start` to `end` while x goes from 0 to 1.
+static double linear(double start, double end, double x)
+{
+    return x >= 1 ? end : start + (end - start) * x;
+}
+
+static double epsilon_now(const rl_trainer *trainer)
+{
+    const rl_agent_config *agent = &trainer->config->agent;
+    double length = agent->epsilon_fraction * (double)trainer->config->train.steps;
+    double share = length > 0 ? (double)trainer->counters.steps / length : 1;
+    return linear(agent->epsilon_start, agent->epsilon_end, share);
+}
+
+static double beta_now(const rl_trainer *trainer)
+{
+    const replay_config *replay = &trainer->config->replay;
+    double share = (double)trainer->counters.steps / (double)trainer->config->train.steps;
+    return linear(replay->beta, replay->beta_final, share);
+}
+
+// Epsilon-greedy for every copy. Only greedy choices rebuild an observation.
+static void choose_actions(rl_trainer *trainer)
+{
+    const env_spec *spec = vec_env_spec(trainer->env);
+    const unsigned char *record = vec_env_last(trainer->env)->record;
+    double epsilon = epsilon_now(trainer);
+    for (uint32_t i = 0; i < spec->copies; i++) {
+        gn_random *random = &trainer->explore[i];
+        if (gn_random_unit(random) < epsilon) {
+            trainer->action[i] = (int32_t)gn_random_below(random, spec->actions);
+            continue;
+        }
+        vec_env_decode(trainer->env, record + i * spec->record_size, 1, trainer->observation);
+        trainer->action[i] = rl_learner_greedy(trainer->learner, trainer->observation);
+    }
+}
+
+static gn_status note_episode(rl_trainer *trainer, uint32_t copy)
+{
+    const vec_env_step_view *last = vec_env_last(trainer->env);
+    rl_counters *counters = &trainer->counters;
+    counters->recent_return[counters->episodes % RL_RETURN_WINDOW] = last->episode_return[copy];
+    counters->episodes++;
+    rl_metrics *metrics = trainer->metrics;
+    rl_metrics_begin(metrics, "episode", counters->steps);
+    rl_metrics_number(metrics, "episode", (double)counters->episodes);
+    rl_metrics_number(metrics, "copy", copy);
+    rl_metrics_number(metrics, "return", last->episode_return[copy]);
+    rl_metrics_number(metrics, "length", (double)last->episode_length[copy]);
+    return rl_metrics_end(metrics);
+}
+
+static gn_status remember(rl_trainer *trainer, uint32_t copy)
+{
+    const vec_env_step_view *last = vec_env_last(trainer->env);
+    size_t record_size = vec_env_spec(trainer->env)->record_size;
+    const unsigned char *record = last->record + copy * record_size;
+    const unsigned char *final_record = last->final_record + copy * record_size;
+    bool terminated = last->terminated[copy], truncated = last->truncated[copy];
+    bool ended = terminated || truncated;
+    GN_TRY(replay_buffer_add(trainer->buffer, copy, trainer->action[copy], last->reward[copy],
+                             terminated, truncated, ended ? final_record : record));
+    if (!ended)
+        return GN_OK;
+    GN_TRY(replay_buffer_begin(trainer->buffer, copy, record));
+    return note_episode(trainer, copy);
+}
+
+static gn_status collect(rl_trainer *trainer)
+{
+    uint32_t copies = vec_env_spec(trainer->env)->copies;
+    for (int64_t i = 0; i < trainer->config->train.every; i++) {
+        choose_actions(trainer);
+        GN_TRY(vec_env_step(trainer->env, trainer->action));
+        trainer->counters.steps += copies;
+        for (uint32_t copy = 0; copy < copies; copy++)
+            GN_TRY(remember(trainer, copy));
+    }
+    return GN_OK;
+}
+
+static gn_status learn(rl_trainer *trainer)
+{
+    rl_counters *counters = &trainer->counters;
+    double beta = beta_now(trainer);
+    for (int64_t i = 0; i < trainer->config->train.updates; i++) {
+        rl_update update;
+        GN_TRY(rl_learner_update(trainer->learner, trainer->buffer, trainer->env, beta,
+                                 &trainer->sample, &update));
+        counters->updates++;
+        counters->loss_count++;
+        counters->loss_sum += update.loss;
+        counters->q_sum += update.mean_q;
+        counters->norm_sum += update.gradient_norm;
+    }
+    return GN_OK;
+}
+
+rl_progress rl_trainer_progress(const rl_trainer *trainer)
+{
+    const rl_counters *counters = &trainer->counters;
+    uint64_t recent = counters->episodes < RL_RETURN_WINDOW ? counters->episodes
+                                                            : RL_RETURN_WINDOW;
+    double sum = 0;
+    for (uint64_t i = 0; i < recent; i++)
+        sum += counters->recent_return[i];
+    double seconds = trainer->started > 0 ? gn_seconds() - trainer->started : 0;
+    double steps = (double)(counters->steps - trainer->started_steps);
+    return (rl_progress) {
+        .steps = counters->steps,
+        .total_steps = (uint64_t)trainer->config->train.steps,
+        .episodes = counters->episodes,
+        .updates = counters->updates,
+        .epsilon = epsilon_now(trainer),
+        .mean_return = recent ? sum / (double)recent : NAN,
+        .loss = counters->loss_count ? counters->loss_sum / (double)counters->loss_count : NAN,
+        .best_metric = counters->best_metric,
+        .seconds = seconds,
+        .steps_per_s = seconds > 0 ? steps / seconds : 0,
+    };
+}
+
+static gn_status write_train_line(rl_trainer *trainer)
+{
+    rl_counters *counters = &trainer->counters;
+    rl_progress progress = rl_trainer_progress(trainer);
+    double updates = (double)counters->loss_count;
+    rl_metrics *metrics = trainer->metrics;
+    rl_metrics_begin(metrics, "train", counters->steps);
+    rl_metrics_number(metrics, "episodes", (double)counters->episodes);
+    rl_metrics_number(metrics, "updates", (double)counters->updates);
+    rl_metrics_number(metrics, "mean_return", progress.mean_return);
+    rl_metrics_number(metrics, "epsilon", progress.epsilon);
+    rl_metrics_number(metrics, "loss", progress.loss);
+    rl_metrics_number(metrics, "mean_q", updates > 0 ? counters->q_sum / updates : (double)NAN);
+    rl_metrics_number(metrics, "gradient_norm",
+                      updates > 0 ? counters->norm_sum / updates : (double)NAN);
+    rl_metrics_timing(metrics, progress.seconds, progress.steps_per_s);
+    counters->loss_sum = counters->q_sum = counters->norm_sum = 0;
+    counters->loss_count = 0;
+    GN_TRY(rl_metrics_end(metrics));
+    return rl_metrics_flush(metrics);
+}
+
+static void write_eval_line(rl_trainer *trainer, const rl_result *result, bool market)
+{
+    rl_metrics *metrics = trainer->metrics;
+    rl_metrics_begin(metrics, "eval", trainer->counters.steps);
+    rl_metrics_text(metrics, "split", market ? market_split_names[MARKET_VALIDATION] : "none");
+    rl_metrics_number(metrics, "episodes", (double)result->episodes);
+    rl_metrics_number(metrics, "return", result->mean_return);
+    rl_metrics_number(metrics, "length", result->mean_length);
+    if (!market)
+        return;
+    rl_metrics_number(metrics, "total_return", result->performance.total_return);
+    rl_metrics_number(metrics, "sharpe", result->performance.sharpe);
+    rl_metrics_number(metrics, "max_drawdown", result->performance.max_drawdown);
+    rl_metrics_number(metrics, "trades", (double)result->trades);
+    rl_metrics_number(metrics, "costs", result->costs);
+}
+
+// Greedy evaluation on the validation split; the weights are kept if they are the best so far.
+static gn_status evaluate(rl_trainer *trainer)
+{
+    const rl_config *config = trainer->config;
+    rl_arena arena = { .seed = (uint64_t)config->run.seed, .episodes = config->eval.episodes };
+    GN_TRY(rl_config_env(config, &arena.kind, &arena.config));
+    GN_TRY(rl_dataset_market(trainer->dataset, MARKET_VALIDATION, &arena.market));
+    const rl_policy policy = rl_greedy_policy(trainer->learner);
+    rl_result result;
+    GN_TRY(rl_evaluate(&result, &arena, &policy));
+    write_eval_line(trainer, &result, arena.market != NULL);
+    GN_TRY(rl_metrics_end(trainer->metrics));
+
+    double metric = config->eval.metric == RL_METRIC_SHARPE ? result.performance.sharpe
+                                                            : result.mean_return;
+    rl_counters *counters = &trainer->counters;
+    if (!(metric > counters->best_metric) && !isnan(counters->best_metric))
+        return GN_OK;
+    counters->best_metric = metric;
+    return rl_trainer_write_best(trainer);
+}
+
+// Whether a multiple of `every` lies in (before, now]; never for 0.
+static bool is_due(uint64_t before, uint64_t now, int64_t every)
+{
+    return every > 0 && now / (uint64_t)every != before / (uint64_t)every;
+}
+
+static gn_status run_round(rl_trainer *trainer)
+{
+    const rl_config *config = trainer->config;
+    uint64_t before = trainer->counters.steps;
+    GN_TRY(collect(trainer));
+    uint64_t now = trainer->counters.steps;
+    if (now >= (uint64_t)config->train.starts) {
+        GN_TRY(learn(trainer));
+        if (is_due(before, now, config->agent.target_every))
+            rl_learner_update_target(trainer->learner);
+    }
+    if (is_due(before, now, config->train.log_every))
+        GN_TRY(write_train_line(trainer));
+    if (is_due(before, now, config->eval.every))
+        GN_TRY(evaluate(trainer));
+    if (is_due(before, now, config->checkpoint.every))
+        GN_TRY(rl_trainer_write_checkpoint(trainer));
+    return GN_OK;
+}
+
+static void show_progress(rl_trainer *trainer)
+{
+    if (!trainer->hooks.progress)
+        return;
+    double now = gn_seconds();
+    if (now - trainer->shown < progress_interval)
+        return;
+    trainer->shown = now;
+    rl_progress progress = rl_trainer_progress(trainer);
+    trainer->hooks.progress(trainer->hooks.user, &progress);
+}
+
+gn_status rl_trainer_run(rl_trainer *trainer)
+{
+    uint64_t total = (uint64_t)trainer->config->train.steps;
+    trainer->started = gn_seconds();
+    trainer->started_steps = trainer->counters.steps;
+    bool stopped = false;
+    while (trainer->counters.steps < total && !stopped) {
+        GN_TRY(run_round(trainer));
+        show_progress(trainer);
+        stopped = trainer->hooks.stop && *trainer->hooks.stop;
+    }
+    if (trainer->checkpoint_step != trainer->counters.steps)
+        GN_TRY(rl_trainer_write_checkpoint(trainer));
+    return rl_trainer_finish_checkpoint(trainer);
+}
+
+uint64_t rl_trainer_checkpoint(const rl_trainer *trainer)
+{
+    return trainer->checkpoint_step;
+}

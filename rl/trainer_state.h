@@ -1,0 +1,78 @@
+// Inside the training loop: its parts, and their saving and loading. Only trainer.c and
+// trainer_checkpoint.c include this.
+
+#ifndef RL_TRAINER_STATE_H
+#define RL_TRAINER_STATE_H
+
+#include "base/thread.h"
+#include "envs/vec_env.h"
+#include "replay/buffer.h"
+#include "rl/dataset.h"
+#include "rl/learner.h"
+#include "rl/metrics.h"
+#include "rl/run_folder.h"
+#include "rl/snapshot.h"
+#include "rl/trainer.h"
+
+enum { RL_RETURN_WINDOW = 100 };
+
+// Counters and running figures; saved as it is, so it holds 8-byte fields only.
+typedef struct rl_counters {
+    uint64_t steps, updates, episodes;
+    double recent_return[RL_RETURN_WINDOW]; // ring of the last episodes' returns
+    double loss_sum, q_sum, norm_sum;       // since the last line of metrics
+    uint64_t loss_count;
+    double best_metric; // NaN before the first evaluation
+} rl_counters;
+
+// What the checkpoint worker writes; owned by it while it runs.
+typedef struct rl_staged {
+    rl_snapshot_info info;
+    void *weights;
+    size_t weights_size;
+    gn_blob state;
+} rl_staged;
+
+struct rl_trainer {
+    const rl_config *config; // the caller's
+    rl_hooks hooks;
+    char name[33]; // rl_config_name
+
+    rl_dataset *dataset;
+    rl_run_folder *folder;
+    vec_env *env;
+    rl_learner *learner;
+    replay_buffer *buffer;
+    bool on_disk; // the buffer has a store
+    rl_metrics *metrics;
+    gn_random *explore; // [envs]
+    gn_random sample;
+
+    float *observation; // [inputs], of one copy
+    int32_t *action;    // [envs]
+    rl_counters counters;
+
+    gn_worker *worker;
+    rl_staged staged;
+    uint64_t checkpoint_step; // newest durable or staged; 0 for none
+    double started;           // gn_seconds when this process began
+    uint64_t started_steps;
+    double shown; // gn_seconds of the last progress call
+};
+
+// Makes everything up to now durable: metrics, replay generation, snapshot (in the background).
+gn_status rl_trainer_write_checkpoint(rl_trainer *trainer);
+
+// Waits for the snapshot being written.
+gn_status rl_trainer_finish_checkpoint(rl_trainer *trainer);
+
+// Restores the state of a snapshot, or, where the folder has none, of a run that has not begun.
+gn_status rl_trainer_restore(rl_trainer *trainer, uint64_t from);
+
+// Weights of now as the best so far.
+gn_status rl_trainer_write_best(rl_trainer *trainer);
+
+// Puts environment and buffer at the start of a run.
+gn_status rl_trainer_begin(rl_trainer *trainer);
+
+#endif

@@ -1,0 +1,450 @@
+// The learner on a chain of five states: goals against a naive computation, values against the
+// known optimum, and what an update may not do (allocate, depend on anything but the seed).
+//
+//     s0 <-> s1 <-> s2 <-> s3 <-> s4 -> end with reward 1;   left from s0 stays there
+//     Q*(s, right) = gamma^(4 - s),   Q*(s, left) = gamma^(5 - max(s - 1, 0))
+
+#include "rl/learner.h"
+
+#include <math.h>
+
+#include "shim/torch.h"
+#include "tests/rl/small_run.h"
+
+// --- the chain, an environment as far as the learner needs one
+
+enum { STATES = 5, LEFT = 0, RIGHT = 1 };
+
+static gn_status chain_create(void **ret_env, const void *config, const env_context *context)
+{
+    (void)config;
+    (void)context;
+    return gn_alloc(ret_env, 1, 1);
+}
+
+static void chain_destroy(void *env)
+{
+    gn_free(&env);
+}
+
+static void chain_spec(const void *env, env_spec *ret_spec)
+{
+    (void)env;
+    *ret_spec = (env_spec){
+        .copies = 1,
+        .actions = 2,
+        .dtype = ENV_FLOAT32,
+        .rank = 1,
+        .shape = { STATES },
+        .observation_elements = STATES,
+        .observation_size = STATES * sizeof(float),
+        .record_size = 1,
+    };
+}
+
+static void chain_reset(void *env, const uint32_t *copy, size_t n)
+{
+    (void)env;
+    (void)copy;
+    (void)n;
+}
+
+static void chain_record(const void *env, unsigned char *ret_record)
+{
+    (void)env;
+    *ret_record = 0;
+}
+
+// A record is the number of the state; an observation has a 1 there. Past the end: all 0.
+static void chain_decode(const void *env, const unsigned char *record, size_t n,
+                         void *ret_observation)
+{
+    (void)env;
+    float *out = ret_observation;
+    memset(out, 0, n * STATES * sizeof *out);
+    for (size_t i = 0; i < n; i++)
+        if (record[i] < STATES)
+            out[i * STATES + record[i]] = 1;
+}
+
+static const env_class chain_class = {
+    .name = "chain",
+    .config_size = 1,
+    .create = chain_create,
+    .destroy = chain_destroy,
+    .spec = chain_spec,
+    .reset = chain_reset,
+    .record = chain_record,
+    .decode = chain_decode,
+};
+
+// --- a learner with a buffer of chain steps
+
+typedef struct bench {
+    rl_config *config;
+    vec_env *env;
+    rl_learner *learner;
+    replay_buffer *buffer;
+    gn_random random;
+} bench;
+
+static bench bench_open(const char *const *flag)
+{
+    const env_context context = { .copies = 1 };
+    bench b = { .config = config_of(flag), .random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0) };
+    expect_ok(vec_env_create(&b.env, &chain_class, &context, &context));
+    expect_ok(rl_learner_create(&b.learner, b.config, vec_env_spec(b.env)));
+    expect_ok(replay_buffer_create(&b.buffer, &b.config->replay, 1, 1, NULL, "test"));
+    return b;
+}
+
+#define BENCH_OPEN(...)                                                                            \
+    bench_open((const char *const[]){ "run.env", "cartpole", "network.hidden", "16",               \
+                                      "replay.capacity", "1000", __VA_ARGS__, NULL })
+
+static void bench_close(bench *b)
+{
+    replay_buffer_destroy(&b->buffer);
+    rl_learner_destroy(&b->learner);
+    vec_env_destroy(&b->env);
+    rl_config_destroy(&b->config);
+}
+
+// One step as an episode of its own.
+static void add_step(bench *b, unsigned char from, int32_t action, float reward, bool terminated,
+                     unsigned char to)
+{
+    expect_ok(replay_buffer_begin(b->buffer, 0, &from));
+    expect_ok(replay_buffer_add(b->buffer, 0, action, reward, terminated, !terminated, &to));
+}
+
+static void add_chain(bench *b)
+{
+    for (unsigned char s = 0; s < STATES; s++) {
+        bool last = s == STATES - 1;
+        add_step(b, s, LEFT, 0, false, s ? s - 1 : 0);
+        add_step(b, s, RIGHT, last ? 1 : 0, last, s + 1);
+    }
+}
+
+static rl_update update(bench *b)
+{
+    rl_update result = { 0 };
+    expect_ok(rl_learner_update(b->learner, b->buffer, b->env, 1, &b->random, &result));
+    return result;
+}
+
+// Values of one record with these parameters.
+static void values_of(bench *b, const float *parameter, unsigned char record, float ret_q[2])
+{
+    nn_net *net = NULL;
+    float observation[STATES];
+    expect_ok(nn_net_create(&net, rl_learner_layout(b->learner), 1));
+    chain_decode(NULL, &record, 1, observation);
+    nn_net_act(net, parameter, observation, ret_q);
+    nn_net_destroy(&net);
+}
+
+// --- goals
+
+// What the next update should report, from the batch it will draw.
+static rl_update naive_update(bench *b, const float *target)
+{
+    const rl_agent_config *agent = &b->config->agent;
+    const float *online = rl_learner_parameters(b->learner);
+    size_t rows = (size_t)b->config->train.batch;
+    gn_random random = b->random;
+    replay_batch *batch = NULL;
+    rl_update expected = { 0 };
+    expect_ok(replay_batch_create(&batch, rows, 1));
+    expect_ok(replay_buffer_sample(b->buffer, agent->n_step, agent->gamma, 1, &random, batch));
+    for (size_t i = 0; i < rows; i++) {
+        float q[2], next_online[2], next_target[2];
+        values_of(b, online, batch->record[i], q);
+        values_of(b, online, batch->next_record[i], next_online);
+        values_of(b, target, batch->next_record[i], next_target);
+        const float *chooser = agent->double_q ? next_online : next_target;
+        double goal = batch->reward[i] +
+                      (double)batch->discount[i] * next_target[chooser[1] > chooser[0]];
+        double error = fabs(q[batch->action[i]] - goal), delta = agent->huber_delta;
+        double huber = error <= delta ? error * error / 2 : delta * (error - delta / 2);
+        expected.loss += batch->weight[i] * huber / (double)rows;
+        expected.mean_q += q[batch->action[i]] / (double)rows;
+    }
+    replay_batch_destroy(&batch);
+    return expected;
+}
+
+// The target stays as initialised while the online network learns, so that they differ.
+static void expect_naive_goals(bench *b)
+{
+    size_t size = rl_learner_layout(b->learner)->size;
+    float *target = NULL;
+    expect_ok(gn_alloc(&target, size, sizeof *target));
+    memcpy(target, rl_learner_parameters(b->learner), size * sizeof *target);
+    for (int i = 0; i < 60; i++) {
+        if (i == 30) {
+            rl_learner_update_target(b->learner);
+            memcpy(target, rl_learner_parameters(b->learner), size * sizeof *target);
+        }
+        rl_update expected = naive_update(b, target), found = update(b);
+        assert_true(fabs(found.loss - expected.loss) <= 1e-5 * (1 + expected.loss));
+        assert_true(fabs(found.mean_q - expected.mean_q) <= 1e-5);
+    }
+    gn_free(&target);
+}
+
+static void goals_are_those_of_the_formula(void **state)
+{
+    (void)state;
+    static const char *const double_q[] = { "false", "true" };
+    static const char *const delta[] = { "inf", "0.1" };
+    for (int i = 0; i < 2; i++) {
+        for (int k = 0; k < 2; k++) {
+            bench b = BENCH_OPEN("agent.double_q", double_q[i], "agent.huber_delta", delta[k],
+                                 "train.batch", "32", "optimizer.learning_rate", "0.02");
+            add_chain(&b);
+            expect_naive_goals(&b);
+            bench_close(&b);
+        }
+    }
+}
+
+static void goals_of_dueling_prioritized_n_step_runs_too(void **state)
+{
+    (void)state;
+    bench b = BENCH_OPEN("run.agent", "dueling-dqn", "train.batch", "16",
+                         "optimizer.learning_rate", "0.02");
+    const unsigned char first = 0;
+    expect_ok(replay_buffer_begin(b.buffer, 0, &first));
+    for (unsigned char s = 0; s < STATES; s++) {
+        unsigned char next = s + 1;
+        bool last = s == STATES - 1;
+        expect_ok(replay_buffer_add(b.buffer, 0, RIGHT, (float)s, last, false, &next));
+    }
+    add_chain(&b);
+    expect_naive_goals(&b);
+    bench_close(&b);
+}
+
+// One step in the buffer: the loss must vanish where Q is the reward, or reward and bootstrap.
+static void a_terminated_step_does_not_bootstrap_and_a_truncated_one_does(void **state)
+{
+    (void)state;
+    for (int terminated = 0; terminated < 2; terminated++) {
+        bench b = BENCH_OPEN("train.batch", "1", "agent.gamma", "0.5", "agent.huber_delta", "inf");
+        float q[2], next[2];
+        add_step(&b, 2, LEFT, 3, terminated, 1);
+        values_of(&b, rl_learner_parameters(b.learner), 2, q);
+        values_of(&b, rl_learner_parameters(b.learner), 1, next);
+        double goal = terminated ? 3 : 3 + 0.5 * fmaxf(next[0], next[1]);
+        double error = q[LEFT] - goal;
+        assert_true(fabs(update(&b).loss - error * error / 2) < 1e-5);
+        bench_close(&b);
+    }
+}
+
+static void new_priorities_are_the_errors(void **state)
+{
+    (void)state;
+    bench b = BENCH_OPEN("replay.prioritized", "true", "replay.alpha", "1",
+                         "replay.priority_epsilon", "0", "train.batch", "1");
+    replay_buffer_stats stats;
+    add_step(&b, 2, LEFT, 30, true, 1);
+    float q[2];
+    values_of(&b, rl_learner_parameters(b.learner), 2, q);
+    update(&b);
+    expect_ok(replay_buffer_measure(b.buffer, &stats));
+    assert_true(fabs(stats.max_priority - fabs(30.0 - q[LEFT])) < 1e-4);
+    bench_close(&b);
+}
+
+// --- learning
+
+static double optimum(unsigned char s, int32_t action)
+{
+    const double gamma = 0.9;
+    return action == RIGHT ? pow(gamma, STATES - 1 - s) : pow(gamma, STATES - (s ? s - 1 : 0));
+}
+
+static void values_reach_the_known_optimum(void **state)
+{
+    (void)state;
+    static const char *const agents[] = { "dqn", "double-dqn", "dueling-dqn" };
+    static const char *const seeds[] = { "1", "2", "3" };
+    for (int i = 0; i < 3; i++) {
+        for (int k = 0; k < 3; k++) {
+            bench b = BENCH_OPEN("run.agent", agents[i], "run.seed", seeds[k], "agent.gamma",
+                                 "0.9", "train.batch", "32", "optimizer.learning_rate", "0.005");
+            add_chain(&b);
+            for (int n = 0; n < 3000; n++) {
+                update(&b);
+                if (n % 20 == 19)
+                    rl_learner_update_target(b.learner);
+            }
+            for (unsigned char s = 0; s < STATES; s++) {
+                float q[2], observation[STATES];
+                values_of(&b, rl_learner_parameters(b.learner), s, q);
+                assert_true(fabs(q[LEFT] - optimum(s, LEFT)) < 0.02);
+                assert_true(fabs(q[RIGHT] - optimum(s, RIGHT)) < 0.02);
+                chain_decode(NULL, &s, 1, observation);
+                assert_int_equal(rl_learner_greedy(b.learner, observation), RIGHT);
+            }
+            bench_close(&b);
+        }
+    }
+}
+
+static void learn(bench *b, int updates)
+{
+    for (int n = 0; n < updates; n++) {
+        update(b);
+        if (n % 7 == 6)
+            rl_learner_update_target(b->learner);
+    }
+}
+
+static void expect_same_parameters(bench *a, bench *b, bool same)
+{
+    size_t size = rl_learner_layout(a->learner)->size * sizeof(float);
+    assert_int_equal(memcmp(rl_learner_parameters(a->learner), rl_learner_parameters(b->learner),
+                            size) == 0,
+                     same);
+}
+
+static void the_same_seed_gives_the_same_bytes(void **state)
+{
+    (void)state;
+    bench a = BENCH_OPEN("run.agent", "dueling-dqn"), b = BENCH_OPEN("run.agent", "dueling-dqn");
+    bench other = BENCH_OPEN("run.agent", "dueling-dqn", "run.seed", "2");
+    add_chain(&a), add_chain(&b), add_chain(&other);
+    expect_same_parameters(&a, &b, true);
+    expect_same_parameters(&a, &other, false);
+    learn(&a, 100), learn(&b, 100), learn(&other, 100);
+    expect_same_parameters(&a, &b, true);
+    expect_same_parameters(&a, &other, false);
+    bench_close(&a), bench_close(&b), bench_close(&other);
+}
+
+static void a_loaded_learner_continues_with_the_same_bytes(void **state)
+{
+    (void)state;
+    bench a = BENCH_OPEN("agent.double_q", "true"), b = BENCH_OPEN("agent.double_q", "true");
+    gn_blob saved = { 0 };
+    add_chain(&a), add_chain(&b);
+    learn(&a, 50);
+    rl_learner_save(a.learner, &saved);
+    expect_ok(gn_blob_status(&saved));
+    memcpy(rl_learner_parameters(b.learner), rl_learner_parameters(a.learner),
+           rl_learner_layout(a.learner)->size * sizeof(float));
+    expect_ok(rl_learner_load(b.learner, &saved));
+    b.random = a.random;
+    learn(&a, 50), learn(&b, 50);
+    expect_same_parameters(&a, &b, true);
+    gn_blob_free(&saved);
+    bench_close(&a), bench_close(&b);
+}
+
+// --- what an update may not do
+
+static void an_update_allocates_nothing(void **state)
+{
+    (void)state;
+    bench b = BENCH_OPEN("run.agent", "dueling-dqn");
+    add_chain(&b);
+    learn(&b, 10);
+    torch_count_storage(true);
+    uint64_t allocations = gn_mem_allocations(), tensors = torch_tensors_created();
+    learn(&b, 50);
+    assert_int_equal(gn_mem_allocations(), allocations);
+    assert_int_equal(torch_tensors_created(), tensors);
+    torch_count_storage(false);
+    bench_close(&b);
+}
+
+static void expect_numeric_failure(bench *b, const char *part)
+{
+    size_t size = rl_learner_layout(b->learner)->size * sizeof(float);
+    rl_update result = { 0 };
+    void *before = NULL;
+    expect_ok(gn_alloc(&before, size, 1));
+    memcpy(before, rl_learner_parameters(b->learner), size);
+    expect_fails(GN_ERR_NUMERIC, part,
+                 rl_learner_update(b->learner, b->buffer, b->env, 1, &b->random, &result));
+    assert_memory_equal(before, rl_learner_parameters(b->learner), size);
+    gn_free(&before);
+}
+
+static void numbers_that_are_not_finite_stop_it_before_any_parameter_changes(void **state)
+{
+    (void)state;
+    const unsigned char record = 0;
+    bench b = BENCH_OPEN("agent.huber_delta", "inf");
+    expect_ok(replay_buffer_begin(b.buffer, 0, &record));
+    expect_fails(GN_ERR_NUMERIC, "nan",
+                 replay_buffer_add(b.buffer, 0, LEFT, NAN, true, false, &record));
+    expect_ok(replay_buffer_add(b.buffer, 0, LEFT, 3e38f, true, false, &record));
+    expect_numeric_failure(&b, ""); // the gradient overflows
+    bench_close(&b);
+
+    b = BENCH_OPEN("agent.n_step", "1");
+    add_chain(&b);
+    learn(&b, 5);
+    rl_learner_parameters(b.learner)[0] = NAN;
+    expect_numeric_failure(&b, "loss is");
+    bench_close(&b);
+}
+
+static void an_empty_buffer_is_an_error(void **state)
+{
+    (void)state;
+    bench b = BENCH_OPEN("agent.n_step", "1");
+    rl_update result = { 0 };
+    expect_fails(GN_ERR_EMPTY, "",
+                 rl_learner_update(b.learner, b.buffer, b.env, 1, &b.random, &result));
+    bench_close(&b);
+}
+
+static void pixels_are_refused(void **state)
+{
+    (void)state;
+    rl_config *config = CONFIG_OF("run.env", "cartpole");
+    rl_learner *learner = NULL;
+    env_spec spec;
+    chain_spec(NULL, &spec);
+    spec.dtype = ENV_UINT8;
+    expect_fails(GN_ERR_UNSUPPORTED, "not float32", rl_learner_create(&learner, config, &spec));
+    assert_null(learner);
+    rl_config_destroy(&config);
+}
+
+static void a_failed_allocation_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    rl_config *config = CONFIG_OF("run.env", "cartpole", "network.hidden", "8,8");
+    rl_learner *learner = NULL;
+    env_spec spec;
+    gn_status status = GN_ERR_MEMORY;
+    chain_spec(NULL, &spec);
+    uint64_t live = gn_mem_live();
+    for (uint64_t n = 1; status != GN_OK; n++) {
+        gn_mem_fail_at(n);
+        status = rl_learner_create(&learner, config, &spec);
+        gn_mem_fail_at(0);
+        assert_true(status == GN_OK || status == GN_ERR_MEMORY);
+        if (status != GN_OK)
+            assert_int_equal(gn_mem_live(), live);
+    }
+    rl_learner_destroy(&learner);
+    assert_int_equal(gn_mem_live(), live);
+    rl_config_destroy(&config);
+}
+
+TEST_MAIN(goals_are_those_of_the_formula, goals_of_dueling_prioritized_n_step_runs_too,
+          a_terminated_step_does_not_bootstrap_and_a_truncated_one_does,
+          new_priorities_are_the_errors, values_reach_the_known_optimum,
+          the_same_seed_gives_the_same_bytes, a_loaded_learner_continues_with_the_same_bytes,
+          an_update_allocates_nothing,
+          numbers_that_are_not_finite_stop_it_before_any_parameter_changes,
+          an_empty_buffer_is_an_error, pixels_are_refused,
+          a_failed_allocation_leaves_nothing_behind)
