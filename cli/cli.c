@@ -114,7 +114,7 @@ void cli_help(const char *usage, const char *text, const cli_flag *flags,
     gn_text_append(&out, "\n\n");
     for (const cli_flag *flag = flags; flag->name; flag++)
         help_flag(&out, flag);
-    help_flag(&out, &(cli_flag) { .name = "--help", .help = "this text" });
+    help_flag(&out, &(cli_flag){ .name = "--help", .help = "this text" });
     for (const gn_option_section *section = sections; section && section->name; section++) {
         gn_text_append(&out, "\n");
         gn_options_help(&out, section, CLI_WIDTH);

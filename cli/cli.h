@@ -30,8 +30,8 @@ extern const gn_log cli_log;
 
 // A flag of one command that is not a section option: `--json`, `--split NAME`.
 typedef struct cli_flag {
-    const char *name;   // "--split"
-    const char *value;  // what to call its value in help, NULL if it takes none
+    const char *name; // "--split"
+    const char *value; // what to call its value in help, NULL if it takes none
     const char *option; // "run.seed" if it is short for that option, else NULL
     const char *help;
 } cli_flag;
@@ -42,7 +42,8 @@ typedef struct cli_line {
     size_t positionals;
     const char *option[2 * CLI_MAX_FLAGS]; // "section.key", value, ...
     size_t options;
-    const char *own[32]; // value of flag i of the command's table, "" if it takes none; NULL if absent
+    const char
+        *own[32]; // value of flag i of the command's table, "" if it takes none; NULL if absent
     bool help;
 } cli_line;
 

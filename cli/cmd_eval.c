@@ -20,7 +20,8 @@ static const cli_flag flags[] = {
     { 0 },
 };
 
-static const char usage[] = "gannet eval DIR [--split NAME] [--data FILE] [--weights WHICH] [--json]";
+static const char usage[] =
+    "gannet eval DIR [--split NAME] [--data FILE] [--weights WHICH] [--json]";
 static const char about[] =
     "Runs a trained agent greedily, without exploration, and prints its figures. On a market it is "
     "one pass over the bars of a split, beside baselines that trade the same bars at the same "
@@ -70,16 +71,16 @@ static gn_status prepare(evaluation *self, const cli_line *line)
         GN_TRY(parse_choice("--weights", weights, weights_names, &which));
     GN_TRY(rl_run_folder_read(line->positional[0], self->config));
     for (size_t i = 0; i < line->options; i++)
-        GN_TRY(gn_options_set(self->config->sections, line->option[2 * i],
-                              line->option[2 * i + 1]));
+        GN_TRY(
+            gn_options_set(self->config->sections, line->option[2 * i], line->option[2 * i + 1]));
     if (data)
         GN_TRY(gn_options_set(self->config->sections, "run.data", data));
     GN_TRY(rl_config_check(self->config));
 
     self->split = (market_split)split_index;
     GN_TRY(rl_dataset_open(&self->dataset, self->config, &cli_log));
-    self->arena = (rl_arena) { .seed = (uint64_t)self->config->run.seed,
-                               .episodes = self->config->eval.episodes };
+    self->arena = (rl_arena){ .seed = (uint64_t)self->config->run.seed,
+                              .episodes = self->config->eval.episodes };
     GN_TRY(rl_config_env(self->config, &self->arena.kind, &self->arena.config));
     GN_TRY(rl_dataset_market(self->dataset, self->split, &self->arena.market));
     return rl_trained_open(&self->trained, self->config, line->positional[0], (rl_weights)which,
@@ -122,8 +123,7 @@ static gn_status print_json(const evaluation *self)
             json_object_set_new(baselines, rl_baselines[i].name,
                                 result_json(&self->baseline[i], true));
         json_object_set_new(root, "split", json_string(market_split_names[self->split]));
-        json_object_set_new(root, "bars",
-                            json_integer((json_int_t)self->agent.performance.bars));
+        json_object_set_new(root, "bars", json_integer((json_int_t)self->agent.performance.bars));
         json_object_set_new(root, "bars_per_year", json_real(market->bars->bars_per_year));
         json_object_set_new(root, "optimistic_fills",
                             json_boolean(trading->fill == TRADING_SAME_CLOSE));
@@ -145,14 +145,30 @@ static gn_status print_json(const evaluation *self)
     return cli_print(&text);
 }
 
+// A number in a column of `width` characters; one that does not fit is written with an exponent.
+static void table_number(gn_text *out, double value, int width, int decimals)
+{
+    char text[64];
+    int length = snprintf(text, sizeof text, "%.*f", decimals, value);
+    if (length >= width)
+        snprintf(text, sizeof text, "%.1e", value);
+    gn_text_append(out, "%*s", width, text);
+}
+
 static void table_row(gn_text *out, const char *label, const rl_result *result)
 {
     const market_performance *performance = &result->performance;
-    gn_text_append(out, "%-15s%9.2f%9.2f%8.2f%8.2f%7.1f%7llu%6.0f%7.2f%4.0f\n", label,
-                   100 * performance->total_return, 100 * performance->cagr, performance->sharpe,
-                   performance->sortino, 100 * performance->max_drawdown,
-                   (unsigned long long)result->trades, result->turnover, 100 * result->costs,
-                   100 * result->exposure);
+    gn_text_append(out, "%-15s", label);
+    table_number(out, 100 * performance->total_return, 9, 2);
+    table_number(out, 100 * performance->cagr, 9, 2);
+    table_number(out, performance->sharpe, 7, 2);
+    table_number(out, performance->sortino, 8, 2);
+    table_number(out, 100 * performance->max_drawdown, 6, 1);
+    table_number(out, (double)result->trades, 7, 0);
+    table_number(out, result->turnover, 7, 0);
+    table_number(out, 100 * result->costs, 6, 1);
+    table_number(out, 100 * result->exposure, 6, 0);
+    gn_text_append(out, "\n");
 }
 
 static void table_head(gn_text *out, const evaluation *self)
@@ -163,11 +179,12 @@ static void table_head(gn_text *out, const evaluation *self)
     char first[40], last[40];
     market_time_format_iso(market->bars->time_ns[range->first], first);
     market_time_format_iso(market->bars->time_ns[range->end - 1], last);
-    gn_text_append(out, "%s, split %s: %llu bars, %.10s to %.10s, %g bars a year\n",
+    gn_text_append(out, "%s\nsplit %s: %llu bars, %.10s to %.10s, %g bars a year\n",
                    self->config->run.data, market_split_names[self->split],
                    (unsigned long long)self->agent.performance.bars, first, last,
                    market->bars->bars_per_year);
-    gn_text_append(out, "costs in bps: fee %g, half spread %g, slippage %g, funding %g, borrow %g\n",
+    gn_text_append(out,
+                   "costs in bps: fee %g, half spread %g, slippage %g, funding %g, borrow %g\n",
                    trading->fee_bps, trading->half_spread_bps, trading->slippage_bps,
                    trading->funding_bps, trading->borrow_bps);
     gn_text_append(out, "weights of step %llu (%s)\n",
@@ -176,10 +193,11 @@ static void table_head(gn_text *out, const evaluation *self)
                                                                       : "last checkpoint");
     if (trading->fill == TRADING_SAME_CLOSE)
         gn_text_append(out, "OPTIMISTIC: orders fill at the close they were decided at\n");
-    gn_text_append(out, "\n%-15s%9s%9s%8s%8s%7s%7s%6s%7s%4s\n", "", "return", "CAGR", "Sharpe",
-                   "Sortino", "maxDD", "trades", "turn-", "costs", "expo");
-    gn_text_append(out, "%-15s%9s%9s%8s%8s%7s%7s%6s%7s%4s\n", "", "%", "%", "", "", "%", "",
-                   "over", "%", "%");
+    static const char columns[] = "%-15s%9s%9s%7s%8s%6s%7s%7s%6s%6s\n";
+    gn_text_append(out, "\n");
+    gn_text_append(out, columns, "", "return", "CAGR", "Sharpe", "Sortino", "max", "trades",
+                   "turn-", "costs", "expo-");
+    gn_text_append(out, columns, "", "%", "%", "", "", "DD %", "", "over", "%", "sure%");
 }
 
 static gn_status print_table(const evaluation *self)

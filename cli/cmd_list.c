@@ -37,7 +37,7 @@ static gn_status print_envs(gn_text *out, const cli_line *line)
 {
     enum { COLUMN = 12 };
     (void)line;
-    for (const env_class *const *class = env_classes; *class; class++) {
+    for (const env_class *const *class = env_classes; *class; class ++) {
         gn_text_append(out, "%-*s", COLUMN, (*class)->name);
         gn_text_append_wrapped(out, (*class)->summary, COLUMN, COLUMN, CLI_WIDTH);
         gn_text_append(out, "\n");

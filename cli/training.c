@@ -36,16 +36,16 @@ static void format_number(double value, char ret_text[32])
         snprintf(ret_text, 32, "%.4g", value);
 }
 
-// "  42 %  42000/100000  61200/s  ep 812  ret 23.1  loss 0.012  eps 0.40  ETA 0:01", under 80 columns.
+// "  42 %  42000/100000  61200/s  ep 812  ret 23.1  loss 0.012  eps 0.40  ETA 0:01", under 80
+// columns.
 static void print_progress(const rl_progress *progress)
 {
     char mean_return[32], loss[32], left[32];
     double share = (double)progress->steps / (double)progress->total_steps;
     format_number(progress->mean_return, mean_return);
     format_number(progress->loss, loss);
-    format_duration(((double)progress->total_steps - (double)progress->steps) /
-                        progress->steps_per_s,
-                    left);
+    format_duration(
+        ((double)progress->total_steps - (double)progress->steps) / progress->steps_per_s, left);
     fprintf(stderr,
             "%3.0f %% %" PRIu64 " steps %.0f/s ep %" PRIu64 " ret %s loss %s eps %.2f ETA %s",
             100 * fmin(share, 1), progress->steps, progress->steps_per_s, progress->episodes,
@@ -81,9 +81,8 @@ rl_hooks cli_training_hooks(void)
     sigaction(SIGTERM, &action, NULL);
     signal(SIGXFSZ, SIG_IGN); // a file size limit is an error like a full disk
     last_line = gn_seconds();
-    return (rl_hooks) {
-        .log = &cli_log, .progress = show, .user = &last_line, .stop = &stop_signal
-    };
+    return (
+        rl_hooks){ .log = &cli_log, .progress = show, .user = &last_line, .stop = &stop_signal };
 }
 
 static void end_progress(const rl_trainer *trainer)
@@ -102,8 +101,10 @@ static int report_failure(gn_status status, const rl_trainer *trainer, const cha
     int exit_status = cli_fail(status);
     uint64_t step = rl_trainer_checkpoint(trainer);
     if (step)
-        fprintf(stderr, "gannet: training stopped; to go on from the last checkpoint: "
-                        "gannet resume %s\n", folder);
+        fprintf(stderr,
+                "gannet: training stopped; to go on from the last checkpoint: "
+                "gannet resume %s\n",
+                folder);
     else
         fprintf(stderr, "gannet: training stopped before its first checkpoint\n");
     return exit_status;
@@ -113,8 +114,10 @@ int cli_training_run(rl_trainer *trainer, const char *folder)
 {
     rl_progress before = rl_trainer_progress(trainer);
     if (before.steps >= before.total_steps) {
-        fprintf(stderr, "gannet: nothing to do: the run has all its %" PRIu64 " steps "
-                        "(--steps N trains on)\n", before.total_steps);
+        fprintf(stderr,
+                "gannet: nothing to do: the run has all its %" PRIu64 " steps "
+                "(--steps N trains on)\n",
+                before.total_steps);
         return 0;
     }
     gn_status status = rl_trainer_run(trainer);

@@ -10,11 +10,11 @@
 enum { SMA_FAST = 20, SMA_SLOW = 50 };
 
 const rl_baseline rl_baselines[] = {
-    { "buy_and_hold", "buy and hold" },   // long from the first bar to the last
-    { "flat", "flat" },                   // no position
-    { "random", "random" },               // changes at random times, with the agent's turnover
-    { "sma_cross", "SMA cross 20/50" },   // long while the fast average is above the slow, else short
-    { "last_return", "sign of return" },  // long after a bar that rose, short after one that fell
+    { "buy_and_hold", "buy and hold" }, // long from the first bar to the last
+    { "flat", "flat" }, // no position
+    { "random", "random" }, // changes at random times, with the agent's turnover
+    { "sma_cross", "SMA cross 20/50" }, // long while the fast average is above the slow, else short
+    { "last_return", "sign of return" }, // long after a bar that rose, short after one that fell
     { 0 },
 };
 

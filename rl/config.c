@@ -23,8 +23,7 @@ static const gn_option agent_options[] = {
     GN_OPTION_BOOL(rl_agent_config, dueling, "false", "separate state value and advantages"),
     GN_OPTION_REAL(rl_agent_config, huber_delta, "1", 1e-6, INFINITY,
                    "error beyond which the loss grows linearly; inf is the squared error"),
-    GN_OPTION_REAL(rl_agent_config, epsilon_start, "1", 0, 1,
-                   "share of random actions at step 0"),
+    GN_OPTION_REAL(rl_agent_config, epsilon_start, "1", 0, 1, "share of random actions at step 0"),
     GN_OPTION_REAL(rl_agent_config, epsilon_end, "0.05", 0, 1,
                    "share of random actions once the schedule has ended"),
     GN_OPTION_REAL(rl_agent_config, epsilon_fraction, "0.5", 0, 1,
@@ -72,9 +71,8 @@ static const gn_option checkpoint_options[] = {
 static const char *const dqn_settings[] = { NULL };
 static const char *const double_dqn_settings[] = { "agent.double_q", "true", NULL };
 static const char *const dueling_dqn_settings[] = {
-    "agent.double_q", "true", "agent.dueling",      "true",
-    "agent.n_step",   "3",    "replay.prioritized", "true",
-    NULL,
+    "agent.double_q", "true", "agent.dueling", "true", "agent.n_step", "3", "replay.prioritized",
+    "true",           NULL,
 };
 
 const rl_preset rl_presets[] = {
@@ -135,8 +133,8 @@ static void fill_sections(rl_config *config)
     for (size_t i = 0; env_classes[i]; i++) {
         const env_class *class = env_classes[i];
         if (class->options)
-            config->sections[count++] = (gn_option_section) { class->name, class->summary,
-                                                              class->options, config->env[i] };
+            config->sections[count++] =
+                (gn_option_section){ class->name, class->summary, class->options, config->env[i] };
     }
 }
 
@@ -152,8 +150,8 @@ gn_status rl_config_create(rl_config **ret_config)
     for (size_t i = 0; i < classes && status == GN_OK; i++)
         status = gn_alloc(&config->env[i], 1, env_classes[i]->config_size);
     if (status == GN_OK)
-        status = gn_alloc(&config->sections, FIXED_SECTIONS + classes + 1,
-                          sizeof *config->sections);
+        status =
+            gn_alloc(&config->sections, FIXED_SECTIONS + classes + 1, sizeof *config->sections);
     if (status != GN_OK) {
         rl_config_destroy(&config);
         return status;
@@ -213,6 +211,10 @@ gn_status rl_config_check(const rl_config *config)
     if (!class->needs_market && config->eval.metric == RL_METRIC_SHARPE)
         return gn_fail(GN_ERR_CONFIG, "eval.metric: environment %s has no Sharpe ratio; use return",
                        class->name);
+    if (config->replay.capacity / config->train.envs < 2)
+        return gn_fail(GN_ERR_CONFIG,
+                       "replay.capacity: %lld slots are fewer than 2 for each of %lld environments",
+                       (long long)config->replay.capacity, (long long)config->train.envs);
     if (config->agent.epsilon_end > config->agent.epsilon_start)
         return gn_fail(GN_ERR_CONFIG, "agent.epsilon_end: %g is above agent.epsilon_start = %g",
                        config->agent.epsilon_end, config->agent.epsilon_start);
@@ -236,8 +238,8 @@ gn_status rl_config_env(const rl_config *config, const env_class **ret_class,
 static bool shapes_the_run(const char *section, const char *key)
 {
     static const char *const other[][2] = {
-        { "run", "data" },         { "run", "device" },      { "market", "cache" },
-        { "train", "steps" },      { "checkpoint", "keep" }, { "checkpoint", "compression" },
+        { "run", "data" },    { "run", "device" },      { "market", "cache" },
+        { "train", "steps" }, { "checkpoint", "keep" }, { "checkpoint", "compression" },
     };
     for (size_t i = 0; i < sizeof other / sizeof *other; i++)
         if (strcmp(section, other[i][0]) == 0 && strcmp(key, other[i][1]) == 0)

@@ -15,8 +15,8 @@
 
 // Section [run].
 typedef struct rl_run_config {
-    char env[GN_OPTION_TEXT_SIZE];   // name of an environment
-    char data[GN_OPTION_TEXT_SIZE];  // bars file, for environments that trade
+    char env[GN_OPTION_TEXT_SIZE]; // name of an environment
+    char data[GN_OPTION_TEXT_SIZE]; // bars file, for environments that trade
     char agent[GN_OPTION_TEXT_SIZE]; // name of a preset
     int64_t seed;
     char device[GN_OPTION_TEXT_SIZE];
@@ -30,29 +30,29 @@ typedef struct rl_agent_config {
     double huber_delta; // infinity: squared error
     double epsilon_start, epsilon_end, epsilon_fraction;
     int64_t target_every; // environment steps between target updates
-    double tau;           // 1: copy
+    double tau; // 1: copy
 } rl_agent_config;
 
 // Section [train]. A round is `every` steps of each of `envs` copies, then `updates` updates.
 typedef struct rl_train_config {
     int64_t steps; // environment steps in total, over all copies
     int64_t envs, every, updates, batch;
-    int64_t starts;    // steps before the first update
+    int64_t starts; // steps before the first update
     int64_t log_every; // steps between lines of metrics.jsonl
 } rl_train_config;
 
 // Section [eval].
 typedef struct rl_eval_config {
-    int64_t every;    // steps; 0 never
+    int64_t every; // steps; 0 never
     int64_t episodes; // of environments without a market
-    int metric;       // rl_eval_metric
+    int metric; // rl_eval_metric
 } rl_eval_config;
 typedef enum rl_eval_metric { RL_METRIC_RETURN, RL_METRIC_SHARPE } rl_eval_metric;
 
 // Section [checkpoint].
 typedef struct rl_checkpoint_config {
-    int64_t every;       // steps; 0 only at the end
-    int64_t keep;        // newest checkpoints kept
+    int64_t every; // steps; 0 only at the end
+    int64_t keep; // newest checkpoints kept
     int64_t compression; // zstd level
 } rl_checkpoint_config;
 
@@ -68,7 +68,7 @@ typedef struct rl_config {
     market_config market;
     market_features_config features;
     market_split_config split;
-    void **env;                  // option struct of each row of env_classes
+    void **env; // option struct of each row of env_classes
     gn_option_section *sections; // all of the above, ends with {0}
 } rl_config;
 

@@ -13,7 +13,7 @@ static int32_t act_greedily(void *user, const float *observation, uint64_t bar)
 
 rl_policy rl_greedy_policy(rl_learner *learner)
 {
-    return (rl_policy) { .act = act_greedily, .user = learner, .observes = true };
+    return (rl_policy){ .act = act_greedily, .user = learner, .observes = true };
 }
 
 // One copy of the environment without automatic reset, so that the account can be read when the

@@ -25,7 +25,7 @@ rl_policy rl_greedy_policy(rl_learner *learner);
 // Where to evaluate.
 typedef struct rl_arena {
     const env_class *kind;
-    const void *config;       // options of the class
+    const void *config; // options of the class
     const env_market *market; // NULL for environments without
     uint64_t seed;
     int64_t episodes; // of environments without a market; a market is one episode
@@ -38,10 +38,10 @@ typedef struct rl_result {
     uint64_t episodes;
 
     market_performance performance;
-    uint64_t trades;   // fills
-    double turnover;   // sum of |change of exposure|
-    double costs;      // fees, spread, slippage, funding, borrow
-    double exposure;   // share of bars with a position
+    uint64_t trades; // fills
+    double turnover; // sum of |change of exposure|
+    double costs; // fees, spread, slippage, funding, borrow
+    double exposure; // share of bars with a position
     bool ruined;
 } rl_result;
 
@@ -50,7 +50,7 @@ gn_status rl_evaluate(rl_result *ret_result, const rl_arena *arena, const rl_pol
 
 // A rule that trades without learning.
 typedef struct rl_baseline {
-    const char *name;  // "buy_and_hold", as in JSON
+    const char *name; // "buy_and_hold", as in JSON
     const char *label; // "buy and hold", as in tables
 } rl_baseline;
 

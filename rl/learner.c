@@ -16,14 +16,13 @@ struct rl_learner {
     size_t batch_size;
     replay_batch *batch;
     // Rows 0..B-1 are the sampled steps, rows B..2B-1 what followed them: one forward serves both.
-    float *observation;              // [2B, inputs]
-    float *q;                        // [2B, actions] online
-    float *target_q;                 // [B, actions] target network, what followed
-    float *goal, *error, *grad_q;    // [B], [B], [B, actions]
+    float *observation; // [2B, inputs]
+    float *q; // [2B, actions] online
+    float *target_q; // [B, actions] target network, what followed
+    float *goal, *error, *grad_q; // [B], [B], [B, actions]
 };
 
-gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config,
-                            const env_spec *spec)
+gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config, const env_spec *spec)
 {
     if (spec->dtype != ENV_FLOAT32)
         return gn_fail(GN_ERR_UNSUPPORTED,
@@ -112,12 +111,12 @@ static gn_status compute_goals(rl_learner *learner)
     const float *next_observation = learner->observation + rows * layout->spec.inputs;
     size_t online_rows = learner->agent.double_q ? 2 * rows : rows;
 
-    GN_TRY(nn_net_forward(learner->net, learner->target, next_observation, rows,
-                          learner->target_q));
+    GN_TRY(
+        nn_net_forward(learner->net, learner->target, next_observation, rows, learner->target_q));
     GN_TRY(nn_net_forward(learner->net, learner->online, learner->observation, online_rows,
                           learner->q));
-    const float *chooser = learner->agent.double_q ? learner->q + rows * actions
-                                                   : learner->target_q;
+    const float *chooser =
+        learner->agent.double_q ? learner->q + rows * actions : learner->target_q;
     const replay_batch *batch = learner->batch;
     for (size_t i = 0; i < rows; i++) {
         int32_t best = argmax(chooser + i * actions, actions);
@@ -151,10 +150,9 @@ gn_status rl_learner_update(rl_learner *learner, replay_buffer *buffer, const ve
 
     GN_TRY(compute_goals(learner));
     rl_update update = { 0 };
-    update.loss =
-        nn_huber_loss(learner->q, batch->action, learner->goal, batch->weight, rows,
-                      layout->spec.actions, learner->agent.huber_delta, learner->error,
-                      learner->grad_q);
+    update.loss = nn_huber_loss(learner->q, batch->action, learner->goal, batch->weight, rows,
+                                layout->spec.actions, learner->agent.huber_delta, learner->error,
+                                learner->grad_q);
     update.mean_q = mean_chosen_q(learner);
     if (!isfinite(update.loss))
         return gn_fail(GN_ERR_NUMERIC, "loss is %g; a smaller optimizer.learning_rate may help",

@@ -17,7 +17,7 @@ struct rl_metrics {
     char *path;
     int file;
     uint64_t length; // bytes in the file
-    gn_text buffer;  // whole lines not written yet, and the one being made
+    gn_text buffer; // whole lines not written yet, and the one being made
 };
 
 static gn_status open_at(rl_metrics *metrics, const char *path, uint64_t length)
@@ -117,8 +117,7 @@ gn_status rl_metrics_end(rl_metrics *metrics)
 gn_status rl_metrics_sync(rl_metrics *metrics, uint64_t *ret_length)
 {
     GN_TRY(rl_metrics_flush(metrics));
-    if (fsync(metrics->file) != 0)
-        return gn_fail_errno(errno, "%s", metrics->path);
+    GN_TRY(gn_path_sync(metrics->path));
     *ret_length = metrics->length;
     return GN_OK;
 }

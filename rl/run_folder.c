@@ -28,7 +28,7 @@ static gn_status take_lock(rl_run_folder *folder)
     return gn_file_lock(&folder->lock, path);
 }
 
-static gn_status refuse_contents(const char *path)
+gn_status rl_run_folder_check_new(const char *path)
 {
     if (!gn_path_exists(path))
         return GN_OK;
@@ -48,7 +48,7 @@ static gn_status refuse_contents(const char *path)
 static gn_status create(rl_run_folder *folder, const char *path, const rl_config *config)
 {
     GN_TRY(name_paths(folder, path));
-    GN_TRY(refuse_contents(path));
+    GN_TRY(rl_run_folder_check_new(path));
     GN_TRY(gn_folder_create(path));
     GN_TRY(take_lock(folder));
     return rl_run_folder_write(folder, config);

@@ -14,6 +14,9 @@
 
 typedef struct rl_run_folder rl_run_folder;
 
+// Whether `path` can become the folder of a new run.  Errors: GN_ERR_EXISTS.
+gn_status rl_run_folder_check_new(const char *path);
+
 // Creates the folder, which must not exist or be empty, locks it and writes run.ini.
 // Errors: GN_ERR_EXISTS; GN_ERR_IO, GN_ERR_FULL.
 gn_status rl_run_folder_create(rl_run_folder **ret_folder, const char *path,

@@ -80,8 +80,7 @@ static void manifest_text(gn_text *out, const rl_snapshot_info *info, const void
     gn_text_append(out, "%s", seal);
 }
 
-static gn_status compress_state(const gn_blob *state, int level, void **ret_frame,
-                                size_t *ret_size)
+static gn_status compress_state(const gn_blob *state, int level, void **ret_frame, size_t *ret_size)
 {
     gn_compressor *compressor = NULL;
     void *frame = NULL;
@@ -100,9 +99,8 @@ static gn_status compress_state(const gn_blob *state, int level, void **ret_fram
     return GN_OK;
 }
 
-static gn_status write_parts(const char *folder, const rl_snapshot_info *info,
-                             const void *weights, size_t weights_size, const void *frame,
-                             size_t frame_size)
+static gn_status write_parts(const char *folder, const rl_snapshot_info *info, const void *weights,
+                             size_t weights_size, const void *frame, size_t frame_size)
 {
     GN_TRY(gn_folder_create(folder));
     GN_TRY(write_part(folder, weights_name, weights, weights_size));
@@ -129,8 +127,7 @@ gn_status rl_snapshot_write(const char *folder, const rl_snapshot_info *info, co
     size_t frame_size = 0;
     if (state)
         GN_TRY(compress_state(state, level, &frame, &frame_size));
-    gn_status status =
-        write_parts(temporary, info, weights, weights_size, frame, frame_size);
+    gn_status status = write_parts(temporary, info, weights, weights_size, frame, frame_size);
     gn_free(&frame);
     if (status == GN_OK)
         status = gn_path_remove(path);
@@ -185,10 +182,10 @@ static gn_status read_info(rl_snapshot_info *ret_info, const json_t *root, const
     json_int_t said = json_integer_value(json_object_get(root, "step"));
     if (!run || strlen(run) >= sizeof ret_info->run || !replay || (uint64_t)said != step)
         return gn_fail(GN_ERR_CORRUPT, "%s: not the manifest of step %" PRIu64, path, step);
-    *ret_info = (rl_snapshot_info) { .step = step,
-                                     .replay_checksum = strtoull(replay, NULL, 16),
-                                     .metric = json_is_number(metric) ? json_number_value(metric)
-                                                                      : (double)NAN };
+    *ret_info = (rl_snapshot_info){ .step = step,
+                                    .replay_checksum = strtoull(replay, NULL, 16),
+                                    .metric = json_is_number(metric) ? json_number_value(metric)
+                                                                     : (double)NAN };
     memcpy(ret_info->run, run, strlen(run) + 1);
     return GN_OK;
 }
@@ -209,7 +206,7 @@ static gn_status decompress_state(gn_blob *ret_state, const void *frame, size_t 
         gn_free(&data);
         return status;
     }
-    *ret_state = (gn_blob) { .data = data, .size = size, .capacity = size };
+    *ret_state = (gn_blob){ .data = data, .size = size, .capacity = size };
     return GN_OK;
 }
 

@@ -22,9 +22,9 @@ enum { RL_SNAPSHOT_FORMAT = 1 };
 // What a manifest says beside files and checksums.
 typedef struct rl_snapshot_info {
     uint64_t step;
-    char run[33];             // rl_config_name of the run
+    char run[33]; // rl_config_name of the run
     uint64_t replay_checksum; // of the buffer's generation `step`
-    double metric;            // best metric so far, or of these weights; NaN for none yet
+    double metric; // best metric so far, or of these weights; NaN for none yet
 } rl_snapshot_info;
 
 // Writes folder/STEP, replacing one of that name. state may be NULL; level: zstd.

@@ -39,7 +39,8 @@ static gn_status open_parts(rl_trainer *trainer)
     uint64_t seed = (uint64_t)config->run.seed;
     device_kind device;
     GN_TRY(rl_config_check(config));
-    // The only threaded operation is Adam's; at these sizes waking threads costs more than it saves.
+    // The only threaded operation is Adam's; at these sizes waking threads costs more than it
+    // saves.
     GN_TRY(torch_set_threads(1));
     GN_TRY(device_resolve(&device, config->run.device, trainer->hooks.log));
     GN_TRY(open_environment(trainer));
@@ -56,11 +57,11 @@ static gn_status open_parts(rl_trainer *trainer)
 }
 
 // Where the replay store lies: relative paths are inside the run's folder.
-static gn_status replay_path(const rl_trainer *trainer, char *ret_path)
+static gn_status replay_path(const rl_trainer *trainer, const char *folder, char *ret_path)
 {
     const char *path = trainer->config->replay.path;
     if (path[0] != '/')
-        return gn_path_join(ret_path, rl_run_folder_path(trainer->folder), path);
+        return gn_path_join(ret_path, folder, path);
     return gn_path_join(ret_path, "/", path + 1);
 }
 
@@ -69,9 +70,8 @@ static gn_status open_buffer(rl_trainer *trainer)
     const replay_config *replay = &trainer->config->replay;
     char path[GN_PATH_SIZE];
     trainer->on_disk = strcmp(replay->path, "none") != 0;
-    GN_TRY(replay_path(trainer, path));
-    return replay_buffer_create(&trainer->buffer, replay,
-                                (uint32_t)trainer->config->train.envs,
+    GN_TRY(replay_path(trainer, rl_run_folder_path(trainer->folder), path));
+    return replay_buffer_create(&trainer->buffer, replay, (uint32_t)trainer->config->train.envs,
                                 vec_env_spec(trainer->env)->record_size,
                                 trainer->on_disk ? path : NULL, trainer->name);
 }
@@ -87,10 +87,10 @@ gn_status rl_trainer_begin(rl_trainer *trainer)
 }
 
 // A new run never writes into a store that is there already.
-static gn_status refuse_old_replay(const rl_trainer *trainer)
+static gn_status refuse_old_replay(const rl_trainer *trainer, const char *folder)
 {
     char path[GN_PATH_SIZE];
-    GN_TRY(replay_path(trainer, path));
+    GN_TRY(replay_path(trainer, folder, path));
     if (gn_path_exists(path))
         return gn_fail(GN_ERR_EXISTS, "replay.path: %s exists; a new run needs a new folder", path);
     return GN_OK;
@@ -99,8 +99,9 @@ static gn_status refuse_old_replay(const rl_trainer *trainer)
 static gn_status create(rl_trainer *trainer, const char *folder)
 {
     GN_TRY(open_parts(trainer));
+    GN_TRY(rl_run_folder_check_new(folder));
+    GN_TRY(refuse_old_replay(trainer, folder));
     GN_TRY(rl_run_folder_create(&trainer->folder, folder, trainer->config));
-    GN_TRY(refuse_old_replay(trainer));
     GN_TRY(open_buffer(trainer));
     GN_TRY(rl_metrics_open(&trainer->metrics, rl_run_folder_metrics(trainer->folder), 0));
     return rl_trainer_begin(trainer);
@@ -115,8 +116,7 @@ static gn_status resume(rl_trainer *trainer, const char *folder, uint64_t from)
     return rl_run_folder_write(trainer->folder, trainer->config);
 }
 
-static gn_status allocate(rl_trainer **ret_trainer, const rl_config *config,
-                          const rl_hooks *hooks)
+static gn_status allocate(rl_trainer **ret_trainer, const rl_config *config, const rl_hooks *hooks)
 {
     GN_TRY(gn_alloc(ret_trainer, 1, sizeof **ret_trainer));
     (*ret_trainer)->config = config;
@@ -273,14 +273,13 @@ static gn_status learn(rl_trainer *trainer)
 rl_progress rl_trainer_progress(const rl_trainer *trainer)
 {
     const rl_counters *counters = &trainer->counters;
-    uint64_t recent = counters->episodes < RL_RETURN_WINDOW ? counters->episodes
-                                                            : RL_RETURN_WINDOW;
+    uint64_t recent = counters->episodes < RL_RETURN_WINDOW ? counters->episodes : RL_RETURN_WINDOW;
     double sum = 0;
     for (uint64_t i = 0; i < recent; i++)
         sum += counters->recent_return[i];
     double seconds = trainer->started > 0 ? gn_seconds() - trainer->started : 0;
     double steps = (double)(counters->steps - trainer->started_steps);
-    return (rl_progress) {
+    return (rl_progress){
         .steps = counters->steps,
         .total_steps = (uint64_t)trainer->config->train.steps,
         .episodes = counters->episodes,
@@ -346,8 +345,8 @@ static gn_status evaluate(rl_trainer *trainer)
     write_eval_line(trainer, &result, arena.market != NULL);
     GN_TRY(rl_metrics_end(trainer->metrics));
 
-    double metric = config->eval.metric == RL_METRIC_SHARPE ? result.performance.sharpe
-                                                            : result.mean_return;
+    double metric =
+        config->eval.metric == RL_METRIC_SHARPE ? result.performance.sharpe : result.mean_return;
     rl_counters *counters = &trainer->counters;
     if (!(metric > counters->best_metric) && !isnan(counters->best_metric))
         return GN_OK;

@@ -1,7 +1,8 @@
 // The training loop. A run is a pure function of (options, data, seed): started, killed at any
 // instant and resumed, it ends with the same bytes as if nothing had happened.
 //
-//     round:  every x envs steps  ->  updates  ->  target / metrics / evaluation / checkpoint when due
+//     round:  every x envs steps  ->  updates  ->  target / metrics / evaluation / checkpoint when
+//     due
 //
 // All state that matters is in the newest checkpoint and the replay generation of the same step;
 // whatever was written after it is taken back on resume. docs/architecture.md has the details.
@@ -19,7 +20,7 @@ typedef struct rl_progress {
     uint64_t steps, total_steps, episodes, updates;
     double epsilon;
     double mean_return; // of the last 100 episodes; NaN before the first has ended
-    double loss;        // mean since the last line of metrics.jsonl; NaN before the first update
+    double loss; // mean since the last line of metrics.jsonl; NaN before the first update
     double best_metric; // NaN before the first evaluation
     double seconds, steps_per_s; // of this process
 } rl_progress;

@@ -62,8 +62,7 @@ static gn_status write_snapshot(void *user)
 }
 
 // The oldest snapshot there is, or `otherwise`.
-static gn_status oldest_snapshot(const rl_trainer *trainer, uint64_t otherwise,
-                                 uint64_t *ret_step)
+static gn_status oldest_snapshot(const rl_trainer *trainer, uint64_t otherwise, uint64_t *ret_step)
 {
     uint64_t *steps = NULL;
     size_t count = 0;
@@ -88,13 +87,11 @@ gn_status rl_trainer_write_checkpoint(rl_trainer *trainer)
     GN_TRY(rl_trainer_finish_checkpoint(trainer));
     GN_TRY(rl_metrics_sync(trainer->metrics, &metrics_length));
 
-    staged->info =
-        (rl_snapshot_info) { .step = step, .metric = trainer->counters.best_metric };
+    staged->info = (rl_snapshot_info){ .step = step, .metric = trainer->counters.best_metric };
     memcpy(staged->info.run, trainer->name, sizeof staged->info.run);
     GN_TRY(oldest_snapshot(trainer, step, &oldest));
     if (trainer->on_disk)
-        GN_TRY(replay_buffer_commit(trainer->buffer, step, oldest,
-                                    &staged->info.replay_checksum));
+        GN_TRY(replay_buffer_commit(trainer->buffer, step, oldest, &staged->info.replay_checksum));
 
     gn_free(&staged->weights);
     GN_TRY(nn_safetensors_encode(rl_learner_layout(trainer->learner),
@@ -134,12 +131,11 @@ static gn_status apply_snapshot(rl_trainer *trainer, rl_snapshot *snapshot)
                        "after it was written (run %s, now %s)",
                        info->step, info->run, trainer->name);
     GN_TRY(nn_safetensors_decode(rl_learner_layout(trainer->learner), snapshot->weights,
-                                 snapshot->weights_size,
-                                 rl_learner_parameters(trainer->learner)));
+                                 snapshot->weights_size, rl_learner_parameters(trainer->learner)));
     GN_TRY(load_state(trainer, &snapshot->state, &metrics_length));
     rl_metrics_close(&trainer->metrics);
-    GN_TRY(rl_metrics_open(&trainer->metrics, rl_run_folder_metrics(trainer->folder),
-                           metrics_length));
+    GN_TRY(
+        rl_metrics_open(&trainer->metrics, rl_run_folder_metrics(trainer->folder), metrics_length));
     if (trainer->on_disk)
         GN_TRY(replay_buffer_rollback(trainer->buffer, info->step, info->replay_checksum));
     trainer->checkpoint_step = info->step;
@@ -168,8 +164,9 @@ static gn_status restore_newest(rl_trainer *trainer, const uint64_t *steps, size
         gn_status status = restore_snapshot(trainer, steps[i]);
         if (status != GN_ERR_CORRUPT && status != GN_ERR_NOT_FOUND)
             return status;
-        gn_log_warning(trainer->hooks.log, "checkpoint %" PRIu64 " is damaged, trying the one before: %s",
-                       steps[i], gn_error_text());
+        gn_log_warning(trainer->hooks.log,
+                       "checkpoint %" PRIu64 " is damaged, trying the one before: %s", steps[i],
+                       gn_error_text());
     }
     return gn_fail(GN_ERR_CORRUPT, "%s: none of its %zu checkpoints is whole",
                    rl_run_folder_path(trainer->folder), count);

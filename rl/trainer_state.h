@@ -20,7 +20,7 @@ enum { RL_RETURN_WINDOW = 100 };
 typedef struct rl_counters {
     uint64_t steps, updates, episodes;
     double recent_return[RL_RETURN_WINDOW]; // ring of the last episodes' returns
-    double loss_sum, q_sum, norm_sum;       // since the last line of metrics
+    double loss_sum, q_sum, norm_sum; // since the last line of metrics
     uint64_t loss_count;
     double best_metric; // NaN before the first evaluation
 } rl_counters;
@@ -49,13 +49,13 @@ struct rl_trainer {
     gn_random sample;
 
     float *observation; // [inputs], of one copy
-    int32_t *action;    // [envs]
+    int32_t *action; // [envs]
     rl_counters counters;
 
     gn_worker *worker;
     rl_staged staged;
     uint64_t checkpoint_step; // newest durable or staged; 0 for none
-    double started;           // gn_seconds when this process began
+    double started; // gn_seconds when this process began
     uint64_t started_steps;
     double shown; // gn_seconds of the last progress call
 };

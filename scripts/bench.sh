@@ -93,8 +93,8 @@ lend_torch()
     printf 'Metadata-Version: 2.1\nName: torch\nVersion: %s\n' $torch \
         >"$site/torch-$torch.dist-info/METADATA"
     cat >"$site/lent_torch.pth" <<END
-import ctypes, glob; [ctypes.CDLL(path) for path in glob.glob("$stubs/lib*")]
-import sys; sys.path.append("${libtorch%/torch}")
+import ctypes, glob; list(map(ctypes.CDLL, glob.glob("$stubs/lib*")))
+${libtorch%/torch}
 END
 }
 
@@ -157,8 +157,7 @@ if [ ! -d "$shared/peers" ]; then
     say "no $shared/peers: only our own figures"
     PEERS=none
 fi
-[ $# -gt 0 ] || set -- $(ls benchmarks/bench_*.c | sed 's/.*bench_\(.*\)\.c/\1/')
-for name in "$@"; do
+for name in ${*:-cartpole env replay update}; do
     say "$name"
     run_ours
     [ "${PEERS:-default}" = none ] || run_peers
