@@ -22,7 +22,7 @@ test-long: build
 	@meson test -C build --no-rebuild --suite long --timeout-multiplier 0 --print-errorlogs
 
 bench: build
-	@set -e; for program in build/benchmarks/bench_$(or $(BENCH),*); do $$program; done
+	@scripts/bench.sh $(BENCH)
 
 format:
 	@tests/check_format.sh --fix

@@ -32,7 +32,7 @@ typedef enum gn_option_type {
     GN_OPTION_TYPE_BOOL, // bool; "true" or "false"
     GN_OPTION_TYPE_INT, // int64_t; decimal, also 1e6 or 100k or 2M
     GN_OPTION_TYPE_REAL, // double
-    GN_OPTION_TYPE_TEXT, // char[GN_OPTION_TEXT_SIZE]
+    GN_OPTION_TYPE_TEXT, // char[GN_OPTION_TEXT_SIZE]; UTF-8 that a line of a run file can hold
     GN_OPTION_TYPE_CHOICE, // int; index into choices
     GN_OPTION_TYPE_LIST, // gn_option_list; comma separated numbers, at least one
 } gn_option_type;

@@ -60,6 +60,7 @@ struct market_bars {
     market_table table; // the columns' home if mapped,
     market_rows rows; // if made in memory
     char hash[33];
+    char cached[GN_PATH_SIZE];
     char *findings_text;
     market_finding *findings;
     size_t finding_count;
@@ -168,6 +169,11 @@ void market_bars_destroy(market_bars **bars)
 const market_bars_view *market_bars_get(const market_bars *bars)
 {
     return &bars->view;
+}
+
+const char *market_bars_cached(const market_bars *bars)
+{
+    return bars->cached;
 }
 
 size_t market_bars_findings(const market_bars *bars, const market_finding **ret_findings)
@@ -311,7 +317,7 @@ static gn_status map_cached(market_bars *bars, const char *cached)
 static gn_status open_through_cache(market_bars *bars, const char *path,
                                     const market_config *config, const gn_log *log)
 {
-    char key[33], cached[GN_PATH_SIZE];
+    char key[33], *cached = bars->cached;
     GN_TRY(cache_key(key, path, config));
     GN_TRY(market_cache_path(cached, config->cache, "bars", key));
     gn_status status = gn_path_exists(cached) ? map_cached(bars, cached) : GN_ERR_NOT_FOUND;

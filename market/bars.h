@@ -80,8 +80,12 @@ gn_status market_bars_create(market_bars **ret_bars, const char *name, uint64_t 
                              const market_config *config);
 void market_bars_destroy(market_bars **bars);
 
-// Valid until the bars are destroyed.
+// All three are valid until the bars are destroyed.
 const market_bars_view *market_bars_get(const market_bars *bars);
+
+// Path of the cache entry the bars are mapped from; "" for bars made in memory.
+const char *market_bars_cached(const market_bars *bars);
+
 size_t market_bars_findings(const market_bars *bars, const market_finding **ret_findings);
 
 #endif

@@ -14,6 +14,10 @@
 
 static const double LIMIT = 10;
 
+// Moves below this share of the price are rounding errors: the average true range of a market that
+// stands still shrinks to nothing, but never to 0.
+static const double ROUNDING = 1e-12;
+
 enum {
     SCALE_PERIOD = 64, // volatility that returns are measured in
     BASE_PERIOD = 256, // volatility that volatility is measured in
@@ -93,7 +97,7 @@ static gn_status feature_macd(const market_bars_view *bars, size_t period, doubl
     if (status == GN_OK)
         status = market_atr(bars->high, bars->low, bars->close, bars->count, ATR_PERIOD, atr);
     for (uint64_t t = 0; status == GN_OK && t < bars->count; t++)
-        ret_column[t] = clip(ratio(ret_column[t], atr[t]));
+        ret_column[t] = atr[t] < ROUNDING * bars->close[t] ? 0 : clip(ret_column[t] / atr[t]);
     gn_free(&block);
     return status;
 }

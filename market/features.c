@@ -21,8 +21,9 @@ enum { FEATURES_MAX = 64, NAME_SIZE = 48, PERIOD_MAX = 1000000 };
 
 const gn_option market_features_options[] = {
     GN_OPTION_TEXT(market_features_config, list,
-                   "return_1,return_4,return_16,return_64,volatility_16,rsi_14,macd,bollinger_z_20,"
-                   "atr_percent_14,volume_z_64,hour_sin,hour_cos,week_sin,week_cos",
+                   "return_1, return_4, return_16, return_64, volatility_16, rsi_14, macd, "
+                   "bollinger_z_20, atr_percent_14, volume_z_64, hour_sin, hour_cos, week_sin, "
+                   "week_cos",
                    "features the agent sees, comma separated; NAME_N is NAME over N bars"),
     { 0 },
 };

@@ -150,16 +150,26 @@ static double plain_mean(const double *x, size_t first, size_t period)
     return sum / (double)period;
 }
 
+// e_t = (1 - a) e_{t-1} + a x_t: written so, one multiply-add a bar waits for the bar before.
+static double ema_step(double ema, double x, double alpha)
+{
+    return (1 - alpha) * ema + alpha * x;
+}
+
+static double ema_alpha(size_t period)
+{
+    return 2 / ((double)period + 1);
+}
+
 // EMA whose first value, at first + period - 1, is the mean of the `period` values that end there.
-//     e_t = e_{t-1} + 2 / (period + 1) (x_t - e_{t-1})
 static void ema_from(const double *x, size_t n, size_t first, size_t period, double *ret_ema)
 {
     if (!fill_warmup(ret_ema, n, first + period - 1))
         return;
-    double alpha = 2 / ((double)period + 1), ema = plain_mean(x, first, period);
+    double alpha = ema_alpha(period), ema = plain_mean(x, first, period);
     ret_ema[first + period - 1] = ema;
     for (size_t t = first + period; t < n; t++)
-        ret_ema[t] = ema += alpha * (x[t] - ema);
+        ret_ema[t] = ema = ema_step(ema, x[t], alpha);
 }
 
 gn_status market_ema(const double *x, size_t n, size_t period, double *ret_ema)
@@ -177,17 +187,11 @@ gn_status market_rsi(const double *close, size_t n, size_t period, double *ret_r
     GN_TRY(check_period("rsi", period, 2));
     if (!fill_warmup(ret_rsi, n, period))
         return GN_OK;
-    double p = (double)period, gain = 0, loss = 0;
+    double scale = 1 / (double)period, keep = 1 - scale, gain = 0, loss = 0;
     for (size_t t = 1; t < n; t++) {
-        double change = close[t] - close[t - 1];
-        double up = change > 0 ? change : 0, down = change < 0 ? -change : 0;
-        if (t <= period) {
-            gain += up / p;
-            loss += down / p;
-        } else {
-            gain = (gain * (p - 1) + up) / p;
-            loss = (loss * (p - 1) + down) / p;
-        }
+        double change = close[t] - close[t - 1], before = t <= period ? 1 : keep;
+        gain = before * gain + scale * (change > 0 ? change : 0);
+        loss = before * loss + scale * (change < 0 ? -change : 0);
         if (t >= period)
             ret_rsi[t] = gain + loss > 0 ? 100 * gain / (gain + loss) : 0;
     }
@@ -203,11 +207,17 @@ gn_status market_macd(const double *close, size_t n, size_t fast, size_t slow, s
     if (slow <= fast)
         return gn_fail(GN_ERR_ARG, "macd: slow period %zu is not above the fast one, %zu", slow,
                        fast);
-    double *slow_ema = ret_histogram; // scratch until the end
-    ema_from(close, n, slow - fast, fast, ret_macd);
-    ema_from(close, n, 0, slow, slow_ema);
-    for (size_t t = slow - 1; t < n; t++)
-        ret_macd[t] -= slow_ema[t];
+    if (n >= slow) {
+        double fast_alpha = ema_alpha(fast), slow_alpha = ema_alpha(slow);
+        double fast_ema = plain_mean(close, slow - fast, fast);
+        double slow_ema = plain_mean(close, 0, slow);
+        ret_macd[slow - 1] = fast_ema - slow_ema;
+        for (size_t t = slow; t < n; t++) {
+            fast_ema = ema_step(fast_ema, close[t], fast_alpha);
+            slow_ema = ema_step(slow_ema, close[t], slow_alpha);
+            ret_macd[t] = fast_ema - slow_ema;
+        }
+    }
     ema_from(ret_macd, n, slow - 1, signal, ret_signal);
     (void)fill_warmup(ret_macd, n, slow + signal - 2);
     for (size_t t = 0; t < n; t++)
@@ -224,12 +234,11 @@ gn_status market_atr(const double *high, const double *low, const double *close,
     GN_TRY(check_period("atr", period, 1));
     if (!fill_warmup(ret_atr, n, period))
         return GN_OK;
-    double p = (double)period, atr = 0;
+    double scale = 1 / (double)period, keep = 1 - scale, atr = 0;
     for (size_t t = 1; t < n; t++) {
         double top = high[t] > close[t - 1] ? high[t] : close[t - 1];
         double bottom = low[t] < close[t - 1] ? low[t] : close[t - 1];
-        double range = top - bottom;
-        atr = t <= period ? atr + range / p : (atr * (p - 1) + range) / p;
+        atr = (t <= period ? 1 : keep) * atr + scale * (top - bottom);
         if (t >= period)
             ret_atr[t] = atr;
     }

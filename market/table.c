@@ -164,9 +164,10 @@ gn_status market_table_write(const char *path, const market_column *columns, siz
     gn_text_free(&metadata);
     if (status == GN_OK)
         status = gn_path_rename(temporary, path);
-    if (status != GN_OK)
-        (void)unlink(temporary); // the reason of the failure stands
-    return status;
+    if (status == GN_OK)
+        return GN_OK;
+    (void)unlink(temporary);
+    return gn_fail_within(status, "cannot write %s", path);
 }
 
 // ISO 8601 texts one after the other, as a text column.

@@ -1,3 +1,5 @@
+// Slices follow each other in the order of the forward pass, each rounded up to 64 bytes.
+
 #include "nn/layout.h"
 
 #include <math.h>

@@ -1,3 +1,5 @@
+// One pass in double precision: the batch is small, and the loss is what a run reports.
+
 #include "nn/loss.h"
 
 #include <assert.h>

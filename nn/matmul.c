@@ -97,11 +97,11 @@ typedef struct tile {
 } tile;
 
 // The first `count` lanes.
-static __attribute__((noinline)) void store_part(vector value, size_t count, float *ret_out)
+static __attribute__((noinline)) void store_part(const vector *value, size_t count, float *ret_out)
 {
     for (size_t j = 0; j < LANES; j++)
         if (j < count)
-            ret_out[j] = value[j];
+            ret_out[j] = (*value)[j];
 }
 
 // rows and vectors are constants where this is inlined: then the sums are registers.
@@ -138,7 +138,7 @@ static inline __attribute__((always_inline)) void multiply(size_t rows, size_t v
             if ((v + 1) * LANES <= t->columns)
                 *(loose_vector *)out = value;
             else
-                store_part(value, t->columns - v * LANES, out);
+                store_part(&value, t->columns - v * LANES, out);
         }
 }
 

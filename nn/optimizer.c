@@ -1,3 +1,6 @@
+// Our part is what surrounds the fused step of LibTorch: the norm, the clipping and the check that
+// nothing that is not a number reaches the parameters.
+
 #include "nn/optimizer.h"
 
 #include <math.h>

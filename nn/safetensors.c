@@ -1,3 +1,6 @@
+// The header is composed as text, so that equal parameters give equal bytes, and read by jansson.
+// A reader trusts nothing: all slices are checked before the first float is written.
+
 #include "nn/safetensors.h"
 
 #include <jansson.h>
@@ -55,6 +58,27 @@ gn_status nn_safetensors_encode(const nn_layout *layout, const float *parameter,
     return status;
 }
 
+static gn_status check_shape(const nn_slice *slice, json_t *shape)
+{
+    size_t rank = json_array_size(shape), d;
+    json_t *item;
+    bool same = rank == slice->rank;
+    gn_text found = { 0 };
+    json_array_foreach(shape, d, item)
+    {
+        same = same && json_integer_value(item) == slice->shape[d];
+        gn_text_append(&found, "%s%lld", d ? ", " : "", (long long)json_integer_value(item));
+    }
+    gn_status status = GN_OK;
+    if (!same)
+        status = gn_fail(GN_ERR_FORMAT,
+                         slice->rank == 2 ? "safetensors: %s has shape [%s], must be [%u, %u]"
+                                          : "safetensors: %s has shape [%s], must be [%u]",
+                         slice->name, gn_text_data(&found), slice->shape[0], slice->shape[1]);
+    gn_text_free(&found);
+    return status;
+}
+
 // Checks the entry of one slice and finds where its data begins.
 static gn_status find_slice(const nn_slice *slice, json_t *root, size_t data_size,
                             size_t *ret_begin)
@@ -72,13 +96,7 @@ static gn_status find_slice(const nn_slice *slice, json_t *root, size_t data_siz
     if (strcmp(type, "F32") != 0)
         return gn_fail(GN_ERR_FORMAT, "safetensors: %s has type %s, must be F32", slice->name,
                        type);
-    bool same = json_array_size(shape) == slice->rank;
-    for (uint32_t d = 0; same && d < slice->rank; d++)
-        same = json_integer_value(json_array_get(shape, d)) == slice->shape[d];
-    if (!same)
-        return gn_fail(GN_ERR_FORMAT,
-                       "safetensors: %s has another shape than the network's %u x %u", slice->name,
-                       slice->shape[0], slice->shape[1]);
+    GN_TRY(check_shape(slice, shape));
     size_t bytes = nn_slice_size(slice) * sizeof(float);
     if (begin < 0 || end < begin || (uint64_t)end > data_size || (uint64_t)(end - begin) != bytes)
         return gn_fail(GN_ERR_CORRUPT,

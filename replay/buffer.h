@@ -93,8 +93,7 @@ void replay_batch_destroy(replay_batch **batch);
 // Draws batch->size steps with replacement. k = min(n_step, steps to the end of the episode, steps
 // stored so far). beta: exponent of the importance weights now. Prioritized: stratified,
 // u_i = (i + U) / B; a step of priority 0 where epsilon is 0 is never drawn.
-// Errors: GN_ERR_EMPTY if there is no step; GN_ERR_ARG if n_step is below 1 or gamma outside [0,
-// 1].
+// Errors: GN_ERR_EMPTY if there is no step; GN_ERR_ARG if n_step is below 1 or gamma not 0 to 1.
 gn_status replay_buffer_sample(replay_buffer *buffer, int64_t n_step, double gamma, double beta,
                                gn_random *random, replay_batch *batch);
 
@@ -106,7 +105,10 @@ gn_status replay_buffer_set_priorities(replay_buffer *buffer, const uint64_t *it
                                        const float *priority, size_t n);
 
 // Makes everything added so far durable as `generation` (above all before) and removes from disk
-// what no generation from `oldest` on needs. ret_checksum names the contents.
+// what no generation from `oldest` on needs. ret_checksum names the contents. Where it fails, the
+// last commit still stands and this one can be tried again.
+// Errors: GN_ERR_STATE if the buffer is in RAM only or a rollback is due; GN_ERR_ARG; GN_ERR_FULL,
+// GN_ERR_IO.
 gn_status replay_buffer_commit(replay_buffer *buffer, uint64_t generation, uint64_t oldest,
                                uint64_t *ret_checksum);
 

@@ -9,7 +9,7 @@
 
 #include "replay/buffer_internal.h"
 
-#include <assert.h>
+#include <float.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -150,12 +150,17 @@ static gn_status load_streams(replay_buffer *buffer, gn_blob *in)
     gn_blob_read(in, "streams", buffer->stream, buffer->streams * sizeof *buffer->stream);
     gn_blob_read(in, "max priority", &buffer->max_priority, sizeof buffer->max_priority);
     GN_TRY(gn_blob_status(in));
+    if (!(buffer->max_priority >= 1 && buffer->max_priority <= FLT_MAX))
+        return gn_fail(GN_ERR_CORRUPT, "replay state: largest priority %g", buffer->max_priority);
     for (uint32_t stream = 0; stream < buffer->streams; stream++) {
         const replay_stream *at = &buffer->stream[stream];
         uint64_t used = at->head - replay_tail(buffer, stream);
-        if (at->sealed > at->head / buffer->chunk ||
-            (buffer->store && at->head - at->sealed * buffer->chunk > buffer->chunk))
-            return fail_state(stream, "more slots than a chunk are not sealed");
+        bool fits = at->sealed == 0;
+        if (buffer->store) // not more than a chunk is left to the state
+            fits = at->sealed <= at->head / buffer->chunk &&
+                   at->head - at->sealed * buffer->chunk <= buffer->chunk;
+        if (!fits)
+            return fail_state(stream, "chunks and slots do not fit together");
         buffer->draws = used > buffer->draws ? used : buffer->draws;
     }
     return GN_OK;

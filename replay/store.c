@@ -458,7 +458,7 @@ gn_status replay_store_commit(replay_store *store, uint64_t generation, const vo
     uint64_t newest;
     size_t count;
     GN_TRY(list_generations(store, NULL, 0, &count, &newest));
-    if (count > 0 && generation <= newest)
+    if (generation <= newest) // 0 is none
         return gn_fail(GN_ERR_ARG, "%s: generation %" PRIu64 ": must be above %" PRIu64,
                        store->path, generation, newest);
     if (oldest > generation)

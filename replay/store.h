@@ -51,7 +51,7 @@ gn_status replay_store_get_chunk(replay_store *store, uint64_t chunk, uint32_t s
 // One durable transaction: the queued chunks, the generation's state, and the removal of what no
 // generation from `oldest` on needs: older generations, and for each stream the chunks before
 // first_chunk[stream] (NULL: none).
-// Errors: GN_ERR_ARG if generation is not above all there are, or oldest is above it; GN_ERR_FULL,
+// Errors: GN_ERR_ARG if generation is not above 0 and all there are, or below oldest; GN_ERR_FULL,
 // GN_ERR_IO. Then the store is as it was and the chunks stay queued.
 gn_status replay_store_commit(replay_store *store, uint64_t generation, const void *state,
                               size_t size, uint64_t oldest, const uint64_t *first_chunk);

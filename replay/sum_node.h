@@ -30,29 +30,35 @@ static inline double sum_node_low_portable(const double *child)
     return low;
 }
 
+// The first child in `past`; where there is none the last in `filled`. Bit i is child i.
+static inline unsigned sum_node_pick(unsigned filled, unsigned past)
+{
+    return (unsigned)(past ? __builtin_ctz(past) : 31 - __builtin_clz(filled | 1));
+}
+
 // The child whose interval of the cumulated sums holds *x; takes what lies before it off *x.
 // Rounding may put *x past the end or between two sums that are not in order, so only children
 // above 0 are looked at, and the last of them stands in when none is left. Needs a child above 0.
 static inline unsigned sum_node_find_portable(const double *child, double *x)
 {
-    double prefix[SUM_NODE_WIDTH];
-    for (int i = 0; i < SUM_NODE_WIDTH; i++)
-        prefix[i] = child[i];
-    for (int shift = 1; shift < SUM_NODE_WIDTH; shift *= 2) {
-        for (int i = SUM_NODE_WIDTH - 1; i >= shift; i--)
-            prefix[i] += prefix[i - shift];
-    }
-    unsigned last = 0;
+    const double *c = child;
+    // Sums of the last 2, then 4, then 8 up to each child, as the vector code forms them.
+    double two[] = { c[0],        c[0] + c[1], c[1] + c[2], c[2] + c[3],
+                     c[3] + c[4], c[4] + c[5], c[5] + c[6], c[6] + c[7] };
+    double four[] = { two[0],          two[1],          two[2] + two[0], two[3] + two[1],
+                      two[4] + two[2], two[5] + two[3], two[6] + two[4], two[7] + two[5] };
+    double prefix[] = {
+        four[0],           four[1],           four[2],           four[3],
+        four[4] + four[0], four[5] + four[1], four[6] + four[2], four[7] + four[3]
+    };
+    unsigned filled = 0, past = 0;
     for (unsigned i = 0; i < SUM_NODE_WIDTH; i++) {
-        if (!(child[i] > 0))
-            continue;
-        last = i;
-        if (prefix[i] > *x)
-            break;
+        filled |= (unsigned)(child[i] > 0) << i;
+        past |= (unsigned)(prefix[i] > *x) << i;
     }
-    if (last > 0)
-        *x -= prefix[last - 1];
-    return last;
+    unsigned found = sum_node_pick(filled, filled & past);
+    *x -= found > 0 ? prefix[found - 1] : 0;
+    return found;
 }
 
 #ifdef __AVX512F__
@@ -85,7 +91,7 @@ static inline unsigned sum_node_find_vector(const double *child, double *x)
     prefix = SUM_NODE_ADD_SHIFTED(prefix, 4);
     unsigned filled = _mm512_cmp_pd_mask(all, _mm512_setzero_pd(), _CMP_GT_OQ);
     unsigned past = filled & _mm512_cmp_pd_mask(prefix, _mm512_set1_pd(*x), _CMP_GT_OQ);
-    unsigned found = (unsigned)(past ? __builtin_ctz(past) : 31 - __builtin_clz(filled | 1));
+    unsigned found = sum_node_pick(filled, past);
     __m512i before = _mm512_alignr_epi64(_mm512_castpd_si512(prefix), _mm512_setzero_si512(), 7);
     *x -= _mm512_cvtsd_f64(
         _mm512_castsi512_pd(_mm512_permutexvar_epi64(_mm512_set1_epi64(found), before)));

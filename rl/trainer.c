@@ -42,10 +42,10 @@ static gn_status open_parts(rl_trainer *trainer)
     // The only threaded operation is Adam's; at these sizes waking threads costs more than it
     // saves.
     GN_TRY(torch_set_threads(1));
-    GN_TRY(device_resolve(&device, config->run.device, trainer->hooks.log));
     GN_TRY(open_environment(trainer));
     const env_spec *spec = vec_env_spec(trainer->env);
     GN_TRY(rl_learner_create(&trainer->learner, config, spec));
+    GN_TRY(device_resolve(&device, config->run.device, trainer->hooks.log));
     GN_TRY(gn_alloc(&trainer->explore, envs, sizeof *trainer->explore));
     GN_TRY(gn_alloc(&trainer->action, envs, sizeof *trainer->action));
     GN_TRY(gn_alloc(&trainer->observation, 1, spec->observation_size));

@@ -88,11 +88,11 @@ char separator(std::string_view head)
     return best;
 }
 
-Result<table_ptr> read_text(const file_ptr &file, arrow::Compression::type compression,
+Result<table_ptr> read_text(const char *path, arrow::Compression::type compression,
                             const char *const *text_columns, bool threads)
 {
     constexpr int64_t buffer_size = 1 << 20;
-    ARROW_RETURN_NOT_OK(file->Seek(0));
+    ARROW_ASSIGN_OR_RAISE(auto file, arrow::io::ReadableFile::Open(path));
     std::shared_ptr<arrow::io::InputStream> bytes = file;
     if (compression != arrow::Compression::UNCOMPRESSED) {
         ARROW_ASSIGN_OR_RAISE(auto codec, arrow::util::Codec::Create(compression));
@@ -178,9 +178,9 @@ gn_status read_file(struct ArrowArrayStream *ret_stream, const char *path,
     if (is_ipc)
         return export_table(ret_stream, path, read_ipc(*file));
 
-    auto table = read_text(*file, compression, text_columns, true);
+    auto table = read_text(path, compression, text_columns, true);
     if (!table.ok() && table.status().IsInvalid()) // only the serial reader knows the row's number
-        table = read_text(*file, compression, text_columns, false);
+        table = read_text(path, compression, text_columns, false);
     return export_table(ret_stream, path, table);
 }
 

@@ -1,3 +1,5 @@
+// Only the CPU so far; the names of what is not there are known, so that they get a clear answer.
+
 #include "shim/device.h"
 
 #include <stdbool.h>

@@ -5,8 +5,8 @@
 // checked before each operation.
 
 extern "C" {
-#include "base/mem.h"
 #include "shim/torch.h"
+#include "base/mem.h"
 }
 
 #include <atomic>

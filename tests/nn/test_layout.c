@@ -55,6 +55,10 @@ static void initial_parameters_are_uniform(void **state)
     }
     assert_float_equal(sum / (17 * 64), 0, 0.02);
     assert_float_equal(squares / (17 * 64), 1.0 / 48, 0.002);
+    float largest = 0; // biases have the bound of their layer's inputs
+    for (int i = 16 * 64; i < 17 * 64; i++)
+        largest = fmaxf(largest, fabsf(parameter[i]));
+    assert_true(largest > 0.2f);
     for (int i = 17 * 64; i < SIZE - 14; i++)
         assert_true(fabsf(parameter[i]) <= 0.125f && parameter[i] != 0);
     for (int i = SIZE - 14; i < SIZE; i++) // padding
@@ -65,9 +69,8 @@ static void spec_comes_from_options(void **state)
 {
     (void)state;
     nn_network_config config;
-    const gn_option_section sections[] = {
-        { "network", "test", nn_network_options, &config }, { 0 }
-    };
+    const gn_option_section sections[] = { { "network", "test", nn_network_options, &config },
+                                           { 0 } };
     gn_options_reset(sections);
     nn_spec spec;
     expect_ok(nn_spec_from_config(&spec, &config, 10, 3, true));

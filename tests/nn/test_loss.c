@@ -41,8 +41,8 @@ static void equals_autograd(void **state)
     const double deltas[] = { 0.5, 1, 3, INFINITY };
     for (int d = 0; d < 4; d++) {
         double loss = nn_huber_loss(q, action, target, weight, N, ACTIONS, deltas[d], error, grad);
-        double oracle = oracle_huber_loss(q, action, target, weight, N, ACTIONS, deltas[d],
-                                          expected);
+        double oracle =
+            oracle_huber_loss(q, action, target, weight, N, ACTIONS, deltas[d], expected);
         assert_float_equal(loss, oracle, 1e-9);
         for (int i = 0; i < N * ACTIONS; i++)
             assert_float_equal(grad[i], expected[i], 1e-8);

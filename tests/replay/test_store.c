@@ -33,12 +33,17 @@ static size_t chunk_size(uint64_t chunk, uint32_t stream)
     return 20 + (chunk * 37 + stream * 11) % 200;
 }
 
-static void put(replay_store *store, uint64_t chunk, uint32_t stream)
+static gn_status try_put(replay_store *store, uint64_t chunk, uint32_t stream)
 {
     unsigned char bytes[CHUNK_MAX];
     size_t size = chunk_size(chunk, stream);
     fill(bytes, size, 2 * chunk + stream);
-    expect_ok(replay_store_put_chunk(store, chunk, stream, bytes, size));
+    return replay_store_put_chunk(store, chunk, stream, bytes, size);
+}
+
+static void put(replay_store *store, uint64_t chunk, uint32_t stream)
+{
+    expect_ok(try_put(store, chunk, stream));
 }
 
 // Reads a chunk and compares it with what was put.
@@ -102,6 +107,7 @@ static void commits_keep_what_kept_generations_need(void **state)
     char folder[GN_PATH_SIZE];
     test_temp_folder(folder);
     replay_store *store = open_store(folder);
+    expect_fails(GN_ERR_ARG, "generation 0: must be above 0", commit(store, 0, 0, NULL));
     for (uint64_t chunk = 0; chunk < 10; chunk++) {
         put(store, chunk, 0);
         put(store, chunk, 1);
@@ -256,6 +262,32 @@ static int commit_on_a_full_disk(const char *folder, const char *data_path, bool
     return 4;
 }
 
+enum { QUEUED = 50000 }; // more than the queue holds
+
+// Puts chunks until the queue must be written, which fails, and puts again when there is room.
+static int put_on_a_full_disk(const char *folder, const char *data_path)
+{
+    replay_store *store;
+    int failures = 0;
+    if (replay_store_open(&store, folder, "run", &layout) != GN_OK)
+        return 1;
+    fill_the_disk(data_path);
+    for (uint64_t chunk = 0; chunk < QUEUED; chunk++) {
+        gn_status status = try_put(store, chunk, 0);
+        if (status == GN_ERR_FULL) {
+            failures++;
+            free_the_disk();
+            status = try_put(store, chunk, 0);
+        }
+        if (status != GN_OK)
+            return 2;
+    }
+    if (failures != 1 || commit(store, 1, 0, NULL) != GN_OK)
+        return 3;
+    replay_store_close(&store);
+    return 0;
+}
+
 static int run_in_child(int (*job)(void *arg), void *arg)
 {
     pid_t child = fork();
@@ -269,12 +301,14 @@ static int run_in_child(int (*job)(void *arg), void *arg)
 
 typedef struct full_disk {
     const char *folder, *path;
-    bool free_again;
+    bool free_again, queue;
 } full_disk;
 
 static int full_disk_job(void *arg)
 {
     full_disk *disk = arg;
+    if (disk->queue)
+        return put_on_a_full_disk(disk->folder, disk->path);
     return commit_on_a_full_disk(disk->folder, disk->path, disk->free_again);
 }
 
@@ -289,7 +323,7 @@ static void a_full_disk_is_an_error_and_loses_no_commit(void **state)
         put(store, 0, 0);
         expect_ok(commit(store, 1, 0, NULL));
         replay_store_close(&store);
-        full_disk disk = { folder, path, free_again };
+        full_disk disk = { folder, path, free_again, false };
         assert_int_equal(run_in_child(full_disk_job, &disk), 0);
         store = open_store(folder);
         uint64_t there[1000];
@@ -304,6 +338,23 @@ static void a_full_disk_is_an_error_and_loses_no_commit(void **state)
         replay_store_close(&store);
         test_temp_remove(folder);
     }
+}
+
+static void a_full_disk_refuses_a_chunk_which_can_be_put_again(void **state)
+{
+    (void)state;
+    char folder[GN_PATH_SIZE], path[GN_PATH_SIZE];
+    test_temp_folder(folder);
+    expect_ok(gn_path_join(path, folder, "data.mdb"));
+    replay_store *store = open_store(folder);
+    replay_store_close(&store);
+    full_disk disk = { folder, path, true, true };
+    assert_int_equal(run_in_child(full_disk_job, &disk), 0);
+    store = open_store(folder);
+    for (uint64_t chunk = 0; chunk < QUEUED; chunk++)
+        expect_chunk(store, chunk, 0, true);
+    replay_store_close(&store);
+    test_temp_remove(folder);
 }
 
 // --- damage
@@ -326,39 +377,38 @@ static void make_worn_store(const char *folder)
 
 enum { ALL_THERE = 0, CLEAN_ERROR = 1, WRONG_DATA = 2 };
 
-// Opens a store that may be damaged, reads everything, goes on with it and reads again.
+// Opens a store that may be damaged, reads everything and goes on with it.
 static int use_store(void *folder)
 {
     replay_store *store;
     bool same = true;
     if (replay_store_open(&store, folder, "run", &layout) != GN_OK)
         return CLEAN_ERROR;
-    for (uint64_t round = 0; round < 4; round++) {
-        for (uint64_t chunk = KEPT_FROM; chunk < CHUNKS; chunk++)
-            for (uint32_t stream = 0; stream < 2; stream++)
-                if (get(store, chunk, stream, &same) != GN_OK)
-                    return CLEAN_ERROR;
-                else if (!same)
-                    return WRONG_DATA;
-        for (uint64_t generation = CHUNKS - 4; generation < CHUNKS + round; generation++)
-            if (get_state(store, generation, &same) != GN_OK)
-                return CLEAN_ERROR;
-            else if (!same)
-                return WRONG_DATA;
-        put(store, CHUNKS + round, 0);
-        if (commit(store, CHUNKS + round + 1, 0, NULL) != GN_OK)
+    for (uint64_t key = 2 * KEPT_FROM; key < 2 * CHUNKS; key++) {
+        if (get(store, key / 2, key % 2, &same) != GN_OK)
             return CLEAN_ERROR;
+        if (!same)
+            return WRONG_DATA;
     }
-    if (replay_store_rollback(store, CHUNKS, (uint64_t[]){ CHUNKS, CHUNKS }) != GN_OK)
+    for (uint64_t generation = CHUNKS - 4; generation < CHUNKS; generation++) {
+        if (get_state(store, generation, &same) != GN_OK)
+            return CLEAN_ERROR;
+        if (!same)
+            return WRONG_DATA;
+    }
+    put(store, CHUNKS, 0);
+    if (commit(store, CHUNKS + 1, 0, NULL) != GN_OK ||
+        replay_store_rollback(store, CHUNKS, (uint64_t[]){ CHUNKS, CHUNKS }) != GN_OK)
         return CLEAN_ERROR;
+    bool read = get_state(store, CHUNKS, &same) == GN_OK;
     replay_store_close(&store);
-    return ALL_THERE;
+    return !read ? CLEAN_ERROR : same ? ALL_THERE : WRONG_DATA;
 }
 
 static void a_damaged_file_is_an_error_never_a_crash(void **state)
 {
     (void)state;
-    enum { PAGE = 4096, META = 160, FLIPS = 1500, CUTS = 20 };
+    enum { PAGE = 4096, META = 160, FLIPS = 500, CUTS = 20 };
     char folder[GN_PATH_SIZE], path[GN_PATH_SIZE];
     test_temp_folder(folder);
     make_worn_store(folder);
@@ -391,4 +441,6 @@ static void a_damaged_file_is_an_error_never_a_crash(void **state)
 }
 
 TEST_MAIN(commits_keep_what_kept_generations_need, the_map_grows_by_itself, strangers_are_refused,
-          a_full_disk_is_an_error_and_loses_no_commit, a_damaged_file_is_an_error_never_a_crash)
+          a_full_disk_is_an_error_and_loses_no_commit,
+          a_full_disk_refuses_a_chunk_which_can_be_put_again,
+          a_damaged_file_is_an_error_never_a_crash)

@@ -97,6 +97,8 @@ static void combinations_without_sense_are_refused(void **state)
         { { "run.env", "cartpole", "eval.metric", "sharpe" }, "has no Sharpe ratio" },
         { { "run.env", "cartpole", "agent.epsilon_start", "0.01" },
           "agent.epsilon_end: 0.05 is above agent.epsilon_start = 0.01" },
+        { { "run.env", "cartpole", "replay.capacity", "5", "train.envs", "3" },
+          "replay.capacity: 5 slots are fewer than 2 for each of 3 environments" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rl_config *config = config_of(cases[i].flag);

@@ -125,7 +125,8 @@ static void buy_and_hold_is_the_ledger_with_its_costs(void **state)
     assert_true(near(result.performance.total_return, units * close - 1));
     assert_true(near(result.performance.cagr, pow(units * close, 1 / years) - 1));
     assert_true(near(result.costs, units * open * (5e-4 + 10e-4 * (1 + 5e-4))));
-    assert_true(near(result.mean_return, 100 * log(units * close))); // reward_scale 100
+    // Reward: 100 times the log return, each step rounded to float32.
+    assert_true(fabs(result.mean_return - 100 * log(units * close)) < 1e-3);
     assert_true(near(result.exposure, 1) && near(result.turnover, 1));
     assert_int_equal(result.trades, 1);
     assert_false(result.ruined);
@@ -203,7 +204,7 @@ static void ruin_ends_it_and_is_told(void **state)
     STAGE_OPEN(&self, SMALL_BARS, "trading.leverage", "50", "trading.exposures", "-50,0,50");
     rl_result result = evaluate(&self, always, &action);
     assert_true(result.ruined);
-    assert_true(result.performance.bars < 100);
+    assert_true(result.performance.bars < 200);
     assert_true(result.performance.total_return < -0.5);
     stage_close(&self);
 }

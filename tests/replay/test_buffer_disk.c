@@ -1,0 +1,505 @@
+// The buffer on disk: what a commit promised is there after kill -9 at any instant, a rollback is
+// exact, and contents do not depend on what was abandoned. A buffer in RAM is the twin.
+
+#include <errno.h>
+#include <lmdb.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/compress.h"
+#include "base/mem.h"
+#include "replay/buffer.h"
+#include "replay/store.h"
+#include "tests/replay/feed.h"
+#include "tests/support/check.h"
+
+enum { STREAMS = 3, CAPACITY = 300, CHUNK = 16 };
+
+static replay_buffer *open_buffer(const char *folder, bool prioritized)
+{
+    replay_config config = feed_config(CAPACITY, CHUNK, prioritized);
+    replay_buffer *buffer;
+    expect_ok(replay_buffer_create(&buffer, &config, STREAMS, FEED_RECORD, folder, "run"));
+    return buffer;
+}
+
+// One round of a run: steps and training, as many as the feed says.
+static void feed_round(step_feed *feed, replay_buffer *buffer)
+{
+    feed_add(feed, buffer, test_rng_below(&feed->rng, 120));
+    feed_train(feed, buffer);
+}
+
+static uint64_t commit(replay_buffer *buffer, uint64_t generation, uint64_t oldest)
+{
+    uint64_t checksum;
+    expect_ok(replay_buffer_commit(buffer, generation, oldest, &checksum));
+    assert_int_equal(checksum, replay_buffer_checksum(buffer));
+    return checksum;
+}
+
+static void disk_and_ram_hold_the_same_and_every_kept_generation_comes_back(void **state)
+{
+    (void)state;
+    enum { GENERATIONS = 30, KEPT = 6 };
+    for (int prioritized = 0; prioritized < 2; prioritized++) {
+        char folder[GN_PATH_SIZE];
+        test_temp_folder(folder);
+        replay_buffer *disk = open_buffer(folder, prioritized);
+        replay_buffer *ram = open_buffer(NULL, prioritized);
+        step_feed feed = feed_seed(1, STREAMS), after[GENERATIONS + 1];
+        uint64_t checksum[GENERATIONS + 1];
+        for (uint64_t i = 1; i <= GENERATIONS; i++) {
+            step_feed same = feed;
+            feed_round(&feed, disk);
+            feed_round(&same, ram);
+            checksum[i] = commit(disk, i, i < KEPT ? 0 : i - KEPT + 1);
+            assert_int_equal(checksum[i], replay_buffer_checksum(ram));
+            after[i] = feed;
+        }
+        feed_round(&feed, disk); // abandoned
+        for (uint64_t i = GENERATIONS; i > GENERATIONS - KEPT; i--) {
+            if (i % 2 == 0) { // as a resumed run does it
+                replay_buffer_destroy(&disk);
+                disk = open_buffer(folder, prioritized);
+            }
+            expect_ok(replay_buffer_rollback(disk, i, checksum[i]));
+            assert_int_equal(replay_buffer_checksum(disk), checksum[i]);
+        }
+        uint64_t oldest = GENERATIONS - KEPT + 1;
+        expect_fails(GN_ERR_NOT_FOUND, "no generation", replay_buffer_rollback(disk, 3, 0));
+        feed = after[oldest];
+        feed_round(&feed, disk);
+        assert_int_equal(commit(disk, oldest + 1, 0), checksum[oldest + 1]);
+        replay_buffer_destroy(&disk);
+        replay_buffer_destroy(&ram);
+        test_temp_remove(folder);
+    }
+}
+
+// Chunks about as large as the ring, which is overwritten many times.
+static void the_smallest_rings_work_and_old_chunks_go(void **state)
+{
+    (void)state;
+    enum { RINGS = 9, GENERATIONS = 12 };
+    for (int64_t ring = 2; ring < RINGS; ring++) {
+        replay_config config = feed_config(ring, 1024, true);
+        char folder[GN_PATH_SIZE];
+        test_temp_folder(folder);
+        replay_buffer *disk, *ram;
+        expect_ok(replay_buffer_create(&disk, &config, 1, FEED_RECORD, folder, "run"));
+        expect_ok(replay_buffer_create(&ram, &config, 1, FEED_RECORD, NULL, NULL));
+        step_feed feed = feed_seed((uint64_t)ring, 1);
+        for (uint64_t i = 1; i <= GENERATIONS; i++) {
+            step_feed same = feed;
+            feed_round(&feed, disk);
+            feed_round(&same, ram);
+            uint64_t checksum = commit(disk, i, i);
+            assert_int_equal(checksum, replay_buffer_checksum(ram));
+            expect_ok(replay_buffer_rollback(disk, i, checksum));
+        }
+        replay_buffer_destroy(&disk);
+        replay_buffer_destroy(&ram);
+        const replay_layout layout = { 1, FEED_RECORD, (uint64_t)ring, (uint32_t)ring - 1 };
+        unsigned char bytes[1024];
+        size_t size;
+        replay_store *store;
+        expect_ok(replay_store_open(&store, folder, "run", &layout));
+        expect_fails(GN_ERR_NOT_FOUND, "chunk 0 of stream 0",
+                     replay_store_get_chunk(store, 0, 0, bytes, sizeof bytes, &size));
+        replay_store_close(&store);
+        test_temp_remove(folder);
+    }
+}
+
+static void nothing_is_added_before_the_rollback_that_is_due(void **state)
+{
+    (void)state;
+    char folder[GN_PATH_SIZE];
+    unsigned char record[FEED_RECORD] = { 0 };
+    test_temp_folder(folder);
+    replay_buffer *buffer = open_buffer(folder, true);
+    step_feed feed = feed_seed(2, STREAMS);
+    feed_round(&feed, buffer);
+    uint64_t checksum = commit(buffer, 1, 0), other;
+    replay_buffer_destroy(&buffer);
+    buffer = open_buffer(folder, true);
+    expect_fails(GN_ERR_STATE, "roll back", replay_buffer_begin(buffer, 0, record));
+    expect_fails(GN_ERR_STATE, "roll back", replay_buffer_commit(buffer, 2, 0, &other));
+    expect_ok(replay_buffer_rollback(buffer, 1, checksum));
+    feed_round(&feed, buffer);
+    uint64_t before = replay_buffer_checksum(buffer);
+    expect_fails(GN_ERR_NOT_FOUND, "no generation 7", replay_buffer_rollback(buffer, 7, 0));
+    assert_int_equal(replay_buffer_checksum(buffer), before);
+    expect_fails(GN_ERR_CORRUPT, "generation 1 has checksum",
+                 replay_buffer_rollback(buffer, 1, checksum + 1));
+    assert_int_equal(replay_buffer_count(buffer), 0);
+    expect_fails(GN_ERR_STATE, "roll back", replay_buffer_begin(buffer, 0, record));
+    expect_ok(replay_buffer_rollback(buffer, 1, checksum));
+    gn_blob blob = { 0 };
+    replay_buffer_save(buffer, &blob);
+    assert_int_equal(gn_blob_status(&blob), GN_ERR_STATE);
+    expect_fails(GN_ERR_STATE, "rolled back, not loaded", replay_buffer_load(buffer, &blob));
+    gn_blob_free(&blob);
+    replay_buffer_destroy(&buffer);
+    test_temp_remove(folder);
+}
+
+static void chunks_without_any_generation_are_removed(void **state)
+{
+    (void)state;
+    enum { SIZE = 300, PUTS = 16000 };
+    const replay_layout layout = { STREAMS, FEED_RECORD, CAPACITY / STREAMS, CHUNK };
+    static unsigned char bytes[SIZE];
+    char folder[GN_PATH_SIZE];
+    size_t size;
+    test_temp_folder(folder);
+    replay_store *store;
+    expect_ok(replay_store_open(&store, folder, "run", &layout));
+    for (uint64_t chunk = 0; chunk < PUTS; chunk++) // until the queue is written
+        expect_ok(replay_store_put_chunk(store, chunk, 0, bytes, SIZE));
+    expect_ok(replay_store_get_chunk(store, 0, 0, bytes, SIZE, &size));
+    replay_store_close(&store);
+    replay_buffer *buffer = open_buffer(folder, false);
+    replay_buffer_destroy(&buffer);
+    expect_ok(replay_store_open(&store, folder, "run", &layout));
+    expect_fails(GN_ERR_NOT_FOUND, "chunk 0 of stream 0",
+                 replay_store_get_chunk(store, 0, 0, bytes, SIZE, &size));
+    replay_store_close(&store);
+    test_temp_remove(folder);
+}
+
+// --- contents
+
+static void digest_database(MDB_txn *txn, MDB_dbi database, gn_digest *digest)
+{
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    assert_int_equal(mdb_cursor_open(txn, database, &cursor), 0);
+    while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+        gn_digest_add(digest, &key.mv_size, sizeof key.mv_size);
+        gn_digest_add(digest, key.mv_data, key.mv_size);
+        gn_digest_add(digest, &value.mv_size, sizeof value.mv_size);
+        gn_digest_add(digest, value.mv_data, value.mv_size);
+    }
+    mdb_cursor_close(cursor);
+}
+
+// All entries of a store, as mdb_dump would list them.
+static void digest_store(const char *folder, char ret_text[33])
+{
+    static const char *const names[] = { "about", "chunk", "generation" };
+    MDB_env *env;
+    MDB_txn *txn;
+    gn_digest *digest;
+    expect_ok(gn_digest_create(&digest));
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 3), 0);
+    assert_int_equal(mdb_env_open(env, folder, MDB_RDONLY, 0), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
+    for (size_t i = 0; i < 3; i++) {
+        MDB_dbi database;
+        assert_int_equal(mdb_dbi_open(txn, names[i], 0, &database), 0);
+        digest_database(txn, database, digest);
+    }
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+    gn_digest_text(digest, ret_text);
+    gn_digest_destroy(&digest);
+}
+
+static void what_was_abandoned_leaves_no_trace(void **state)
+{
+    (void)state;
+    enum { GENERATIONS = 25 };
+    char straight[GN_PATH_SIZE], winding[GN_PATH_SIZE], expected[33], found[33];
+    test_temp_folder(straight);
+    test_temp_folder(winding);
+    replay_buffer *a = open_buffer(straight, true), *b = open_buffer(winding, true);
+    step_feed feed = feed_seed(3, STREAMS);
+    for (uint64_t i = 1; i <= GENERATIONS; i++) {
+        step_feed same = feed, future;
+        feed_round(&feed, a);
+        uint64_t checksum = commit(a, i, i - 1);
+        feed_round(&same, b);
+        commit(b, i, i - 1);
+        if (i % 4 != 0)
+            continue;
+        future = feed_seed(100 + i, STREAMS);
+        memcpy(future.running, same.running, sizeof future.running);
+        for (uint64_t later = i + 1; later < i + 4; later++) {
+            feed_round(&future, b);
+            commit(b, later, i);
+        }
+        feed_round(&future, b);
+        replay_buffer_destroy(&b);
+        b = open_buffer(winding, true);
+        expect_ok(replay_buffer_rollback(b, i, checksum));
+    }
+    replay_buffer_destroy(&a);
+    replay_buffer_destroy(&b);
+    digest_store(straight, expected);
+    digest_store(winding, found);
+    assert_string_equal(found, expected);
+    test_temp_remove(straight);
+    test_temp_remove(winding);
+}
+
+static void a_cleared_buffer_is_a_new_one(void **state)
+{
+    (void)state;
+    char fresh[GN_PATH_SIZE], cleared[GN_PATH_SIZE], expected[33], found[33];
+    test_temp_folder(fresh);
+    test_temp_folder(cleared);
+    replay_buffer *a = open_buffer(fresh, true), *b = open_buffer(cleared, true);
+    step_feed feed = feed_seed(11, STREAMS), other = feed_seed(12, STREAMS);
+    for (uint64_t i = 1; i <= 5; i++) {
+        feed_round(&other, b);
+        commit(b, 100 * i, 0);
+    }
+    replay_buffer_destroy(&b);
+    b = open_buffer(cleared, true); // a rollback is due: clearing does as well
+    expect_ok(replay_buffer_clear(b));
+    assert_int_equal(replay_buffer_checksum(a), replay_buffer_checksum(b));
+    for (uint64_t i = 1; i <= 5; i++) {
+        step_feed same = feed;
+        feed_round(&feed, a);
+        feed_round(&same, b);
+        assert_int_equal(commit(a, i, 0), commit(b, i, 0));
+    }
+    replay_buffer_destroy(&a);
+    replay_buffer_destroy(&b);
+    digest_store(fresh, expected);
+    digest_store(cleared, found);
+    assert_string_equal(found, expected);
+    test_temp_remove(fresh);
+    test_temp_remove(cleared);
+}
+
+// --- kill -9
+
+typedef struct promise {
+    uint64_t generation, checksum;
+} promise;
+
+// The child: a run that goes on from `from` until it is killed, and says what it committed.
+static void run_until_killed(const char *folder, promise from, step_feed feed, int out)
+{
+    replay_buffer *buffer = open_buffer(folder, true);
+    if (from.generation > 0)
+        expect_ok(replay_buffer_rollback(buffer, from.generation, from.checksum));
+    for (;;) {
+        feed_round(&feed, buffer);
+        from.generation++;
+        from.checksum = commit(buffer, from.generation, from.generation - 1);
+        if (write(out, &from, sizeof from) != sizeof from)
+            _exit(1);
+    }
+}
+
+// Starts a run, kills it some time after its second promise, returns the last it made.
+static promise kill_a_run(const char *folder, promise from, step_feed feed, test_rng *rng)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(ends[0]);
+        run_until_killed(folder, from, feed, ends[1]);
+    }
+    close(ends[1]);
+    promise last = from;
+    for (uint64_t heard = 1 + test_rng_below(rng, 4); heard > 0; heard--)
+        assert_int_equal(read(ends[0], &last, sizeof last), sizeof last);
+    volatile uint64_t spin = test_rng_below(rng, 3000000); // up to about a round
+    while (spin > 0)
+        spin--;
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    while (read(ends[0], &last, sizeof last) == sizeof last)
+        ;
+    close(ends[0]);
+    return last;
+}
+
+static void promised_generations_survive_kill_9(void **state)
+{
+    (void)state;
+    enum { KILLS = 20 };
+    char folder[GN_PATH_SIZE];
+    test_temp_folder(folder);
+    replay_buffer *twin = open_buffer(NULL, true);
+    test_rng rng = test_rng_seed(4);
+    step_feed feed = feed_seed(4, STREAMS);
+    promise last = { 0 };
+    for (int kills = 0; kills < KILLS; kills++) {
+        uint64_t generation = last.generation;
+        last = kill_a_run(folder, last, feed, &rng);
+        for (; generation < last.generation; generation++)
+            feed_round(&feed, twin);
+        assert_int_equal(replay_buffer_checksum(twin), last.checksum);
+        replay_buffer *buffer = open_buffer(folder, true);
+        expect_ok(replay_buffer_rollback(buffer, last.generation, last.checksum));
+        assert_int_equal(replay_buffer_checksum(buffer), last.checksum);
+        replay_buffer_destroy(&buffer);
+    }
+    replay_buffer_destroy(&twin);
+    test_temp_remove(folder);
+}
+
+// --- a full disk
+
+// The child: adds and commits until the disk is full, makes room, and does what failed again.
+static int run_on_a_full_disk(const char *folder, uint64_t expected)
+{
+    replay_buffer *buffer = open_buffer(folder, true);
+    char path[GN_PATH_SIZE];
+    struct stat about;
+    struct rlimit limit, full;
+    expect_ok(gn_path_join(path, folder, "data.mdb"));
+    stat(path, &about);
+    getrlimit(RLIMIT_FSIZE, &limit);
+    full = limit;
+    full.rlim_cur = (rlim_t)about.st_size + 100000;
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &full);
+    step_feed feed = feed_seed(5, STREAMS);
+    uint64_t checksum = 0;
+    int failures = 0;
+    for (uint64_t generation = 1; generation <= 40; generation++) {
+        feed_round(&feed, buffer);
+        gn_status status = replay_buffer_commit(buffer, generation, 0, &checksum);
+        if (status == GN_ERR_FULL) {
+            failures++;
+            setrlimit(RLIMIT_FSIZE, &limit);
+            status = replay_buffer_commit(buffer, generation, 0, &checksum);
+        }
+        if (status != GN_OK)
+            return 2;
+    }
+    replay_buffer_destroy(&buffer);
+    return failures == 0 ? 3 : checksum != expected;
+}
+
+static void a_full_disk_fails_the_commit_which_can_be_tried_again(void **state)
+{
+    (void)state;
+    char folder[GN_PATH_SIZE];
+    test_temp_folder(folder);
+    replay_buffer *twin = open_buffer(NULL, true);
+    step_feed feed = feed_seed(5, STREAMS);
+    for (int generation = 1; generation <= 40; generation++)
+        feed_round(&feed, twin);
+    uint64_t checksum = replay_buffer_checksum(twin);
+    replay_buffer *buffer = open_buffer(folder, true);
+    replay_buffer_destroy(&buffer);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(run_on_a_full_disk(folder, checksum));
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    buffer = open_buffer(folder, true);
+    expect_ok(replay_buffer_rollback(buffer, 40, checksum));
+    replay_buffer_destroy(&buffer);
+    replay_buffer_destroy(&twin);
+    test_temp_remove(folder);
+}
+
+// --- memory
+
+static void saved_in_a_checkpoint_a_ram_buffer_comes_back(void **state)
+{
+    (void)state;
+    for (int prioritized = 0; prioritized < 2; prioritized++) {
+        replay_buffer *buffer = open_buffer(NULL, prioritized);
+        replay_buffer *loaded = open_buffer(NULL, prioritized);
+        step_feed feed = feed_seed(6, STREAMS);
+        for (int round = 0; round < 12; round++) {
+            gn_blob blob = { 0 };
+            replay_buffer_save(buffer, &blob);
+            expect_ok(gn_blob_status(&blob));
+            expect_ok(replay_buffer_load(loaded, &blob));
+            assert_int_equal(blob.cursor, blob.size);
+            assert_int_equal(replay_buffer_checksum(loaded), replay_buffer_checksum(buffer));
+            assert_int_equal(replay_buffer_count(loaded), replay_buffer_count(buffer));
+            step_feed same = feed;
+            feed_round(&same, loaded);
+            feed_round(&feed, buffer);
+            assert_int_equal(replay_buffer_checksum(loaded), replay_buffer_checksum(buffer));
+            gn_blob_free(&blob);
+        }
+        uint64_t checksum;
+        expect_fails(GN_ERR_STATE, "RAM only", replay_buffer_commit(buffer, 1, 0, &checksum));
+        expect_fails(GN_ERR_STATE, "RAM only", replay_buffer_rollback(buffer, 1, 0));
+        replay_buffer_destroy(&buffer);
+        replay_buffer_destroy(&loaded);
+    }
+}
+
+static void a_damaged_save_is_an_error_and_leaves_an_empty_buffer(void **state)
+{
+    (void)state;
+    enum {
+        COUNTERS = 110
+    }; // bytes of the first two sections: the checkpoint's checksum covers them
+    replay_buffer *buffer = open_buffer(NULL, true), *loaded = open_buffer(NULL, true);
+    step_feed feed = feed_seed(7, STREAMS);
+    for (int round = 0; round < 6; round++)
+        feed_round(&feed, buffer);
+    gn_blob blob = { 0 };
+    replay_buffer_save(buffer, &blob);
+    expect_ok(gn_blob_status(&blob));
+    size_t size = blob.size;
+    test_rng rng = test_rng_seed(7);
+    for (int round = 0; round < 3000; round++) {
+        bool cut = round % 10 == 0;
+        size_t at = test_rng_below(&rng, round % 3 == 0 ? COUNTERS : size);
+        unsigned char bit = (unsigned char)(1 << test_rng_below(&rng, 8));
+        blob.data[at] ^= bit;
+        gn_blob in = { .data = blob.data, .size = cut ? at : size };
+        if (replay_buffer_load(loaded, &in) != GN_OK)
+            assert_int_equal(replay_buffer_count(loaded), 0);
+        else if (at >= COUNTERS || cut) // a bit that zstd does not use
+            assert_int_equal(replay_buffer_checksum(loaded), replay_buffer_checksum(buffer));
+        step_feed same = feed_seed(8, STREAMS);
+        if (replay_buffer_count(loaded) == 0)
+            feed_round(&same, loaded);
+        feed_train(&same, loaded);
+        blob.data[at] ^= bit;
+    }
+    expect_ok(replay_buffer_load(loaded, &(gn_blob){ .data = blob.data, .size = size }));
+    assert_int_equal(replay_buffer_checksum(loaded), replay_buffer_checksum(buffer));
+    gn_blob_free(&blob);
+    replay_buffer_destroy(&buffer);
+    replay_buffer_destroy(&loaded);
+}
+
+static void adding_to_disk_allocates_nothing_of_ours(void **state)
+{
+    (void)state;
+    char folder[GN_PATH_SIZE];
+    test_temp_folder(folder);
+    replay_buffer *buffer = open_buffer(folder, true);
+    step_feed feed = feed_seed(9, STREAMS);
+    uint64_t allocations = gn_mem_allocations();
+    feed_add(&feed, buffer, 20000);
+    assert_int_equal(gn_mem_allocations(), allocations);
+    replay_buffer_destroy(&buffer);
+    test_temp_remove(folder);
+}
+
+TEST_MAIN(disk_and_ram_hold_the_same_and_every_kept_generation_comes_back,
+          the_smallest_rings_work_and_old_chunks_go,
+          nothing_is_added_before_the_rollback_that_is_due,
+          chunks_without_any_generation_are_removed, what_was_abandoned_leaves_no_trace,
+          a_cleared_buffer_is_a_new_one, promised_generations_survive_kill_9,
+          a_full_disk_fails_the_commit_which_can_be_tried_again,
+          saved_in_a_checkpoint_a_ram_buffer_comes_back,
+          a_damaged_save_is_an_error_and_leaves_an_empty_buffer,
+          adding_to_disk_allocates_nothing_of_ours)
