@@ -11,17 +11,17 @@
 #include "market/table.h"
 
 const gn_option market_generate_options[] = {
-    GN_OPTION_INT(market_generate_config, bars, "20000", 2, 1e8, "bars to generate"),
+    GN_OPTION_INT(market_generate_config, bars, "60000", 2, 1e8, "bars to generate"),
     GN_OPTION_INT(market_generate_config, seed, "1", 0, 9e15, "seed of the random stream"),
     GN_OPTION_REAL(market_generate_config, spacing, "900", 1e-3, 1e7, "seconds between bars"),
     GN_OPTION_REAL(market_generate_config, price, "100", 1e-6, 1e9, "first open"),
-    GN_OPTION_REAL(market_generate_config, volatility, "0.004", 0, 0.1,
+    GN_OPTION_REAL(market_generate_config, volatility, "0.0015", 0, 0.1,
                    "standard deviation of the noise in a bar's log return"),
-    GN_OPTION_REAL(market_generate_config, drift, "0.0005", 0, 0.1,
+    GN_OPTION_REAL(market_generate_config, drift, "0.0004", 0, 0.1,
                    "log return a bar of a trend, up or down"),
-    GN_OPTION_REAL(market_generate_config, pull, "0.35", 0, 1,
+    GN_OPTION_REAL(market_generate_config, pull, "0.4", 0, 1,
                    "share of the distance to its anchor that mean reversion closes a bar"),
-    GN_OPTION_REAL(market_generate_config, change, "0.005", 0, 1,
+    GN_OPTION_REAL(market_generate_config, change, "0.02", 0, 1,
                    "probability a bar that a new regime is drawn"),
     { 0 },
 };

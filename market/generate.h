@@ -8,9 +8,9 @@
 // Noise is normal with standard deviation `volatility`. A new regime is drawn every 1/change bars
 // on average. Within a bar, high and low come from a Brownian bridge between open and close; volume
 // is log-normal, larger when the bar moves more. open_t = close_{t-1}.
-
-// The defaults are chosen so that a learner can earn after costs (fee 1 bp, half spread 0.5 bp)
-// while the baselines cannot: pulls are short and strong, trends too weak for moving averages.
+//
+// With the defaults a learner can earn after costs (fee 1 bp, half spread 0.5 bp): pulls are strong,
+// and trends mostly over before moving averages have seen them.
 
 #ifndef MARKET_GENERATE_H
 #define MARKET_GENERATE_H

@@ -60,7 +60,7 @@ packages_of()
 pip_install()
 {
     "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --retries 2 \
-        "$@" >&2
+        "$@" >"$results/pip.log" 2>&1
 }
 
 # The Python module of torch links CUDA libraries, 3.5 GB that nobody calls on a CPU. Libraries of
@@ -81,8 +81,9 @@ make_cuda_stubs()
     done
 }
 
-# Makes the torch that Gannet is linked with importable, and pip believe that it is installed.
-lend_torch()
+# Makes the torch that Gannet is linked with importable, and pip believe that it is installed. A
+# python3 of another version than the wheel's needs its own.
+install_torch()
 {
     libtorch=$(scripts/bootstrap.sh --paths | sed -n 's/^torch=//p')
     site=$(echo "$environment"/lib/python3*/site-packages)
@@ -96,17 +97,21 @@ lend_torch()
 import ctypes, glob; list(map(ctypes.CDLL, glob.glob("$stubs/lib*")))
 ${libtorch%/torch}
 END
+    ! "$environment/bin/python" -c 'import torch' 2>/dev/null || return 0
+    say "installing torch==$torch into $environment"
+    rm -r "$site/lent_torch.pth" "$site/torch-$torch.dist-info"
+    pip_install "torch==$torch"
 }
 
-# Sets `environment` to the folder of a group, whole or not there; fails where pip fails.
+# Sets `environment` to the folder of a group, which is whole if it has the file `whole`.
 make_environment()
 {
     environment=$deps/peers-$1
     [ ! -e "$environment/whole" ] || return 0
     say "installing $(packages_of "$1") into $environment"
     rm -rf "$environment"
-    python3 -m venv "$environment"
-    [ "$1" = gym ] || lend_torch || return 1
+    python3 -m venv "$environment" || return 1
+    [ "$1" = gym ] || install_torch || return 1
     # shellcheck disable=SC2046
     pip_install $(packages_of "$1") || return 1
     touch "$environment/whole"
@@ -139,7 +144,7 @@ run_peers()
         [ "$benchmark" = "$name" ] || continue
         [ "$set" = default ] || [ "${PEERS:-default}" = all ] || continue
         if ! make_environment "$group"; then
-            say "skipped $script: its packages cannot be installed"
+            say "skipped $script: its packages cannot be installed; pip.log in $results says why"
             continue
         fi
         say "$script $arguments"
@@ -157,7 +162,8 @@ if [ ! -d "$shared/peers" ]; then
     say "no $shared/peers: only our own figures"
     PEERS=none
 fi
-for name in ${*:-cartpole env replay update}; do
+[ $# -gt 0 ] || set -- cartpole env replay update
+for name; do
     say "$name"
     run_ours
     [ "${PEERS:-default}" = none ] || run_peers

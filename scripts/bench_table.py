@@ -17,7 +17,7 @@ SAME_WORK = [
     (r"env\.trading\.observe\.n1", r"gym-anytrading", r".*window 64.*unwrapped.*", r".*"),
     (r"env\.trading\.observe\.n1", r"torchtrade", r".* scalar,.*step loop", r".*"),
     (r"env\.trading\.observe\.n(64|1024)", r"torchtrade", r"Vectorized\S* {} envs.*step loop", r".*"),
-    (r"replay\.sample\.uniform\..*", r".*", r"f82", r"sample\(256\)"),
+    (r"replay\.sample\.uniform\..*", r"\S+ (?!Prioritized).*", r"f82", r"sample\(256\)"),
     (r"replay\.sample_and_update\..*", r".*", r"f82", r"sample\+update_priorities\(256\)"),
     (r"replay\.add\.ram\.uniform", r"\S+ (Vector)?ReplayBuffer", r"f82", r"add_one"),
     (r"replay\.add\.ram\.prioritized", r"\S+ Prioritized.*", r"f82", r"add_one"),

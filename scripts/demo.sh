@@ -1,6 +1,6 @@
 #!/bin/sh
 # Generates a market in which a signal exists, trains an agent on it, and measures the agent beside
-# the baselines on bars it never saw.
+# the baselines on bars it never saw. The seed is that of the market and of the training.
 #
 #     scripts/demo.sh [SEED [FOLDER]]
 
@@ -12,7 +12,7 @@ gannet=build/gannet
 
 rm -rf "$folder"
 mkdir -p "$folder"
-"$gannet" data generate --to "$folder/market.csv"
+"$gannet" data generate --to "$folder/market.csv" --generate.seed "$seed"
 "$gannet" train --config examples/demo.ini --data "$folder/market.csv" --seed "$seed" \
     --out "$folder/run"
 echo
