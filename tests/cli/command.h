@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -52,7 +53,7 @@ static inline int command_wait(pid_t child, const command_plan *plan)
     return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-// In the child: outputs to the files, then the command.
+// In the child: outputs to the files, then the command, which ends with the test at the latest.
 static inline _Noreturn void command_exec(char **words, const command_plan *plan, FILE *out,
                                           FILE *err, const sigset_t *mask)
 {
@@ -60,6 +61,7 @@ static inline _Noreturn void command_exec(char **words, const command_plan *plan
     int null = open("/dev/null", O_RDONLY);
     bool ready = null >= 0 && dup2(null, 0) == 0 && dup2(fileno(out), 1) == 1 &&
                  dup2(fileno(err), 2) == 2 && sigprocmask(SIG_SETMASK, mask, NULL) == 0;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (plan->file_size)
         ready = ready && setrlimit(RLIMIT_FSIZE, &limit) == 0;
     if (ready)

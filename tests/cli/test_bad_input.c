@@ -117,7 +117,7 @@ static void wrong_usage_is_one_line_and_status_two(void **state)
         { "train --env=cartpole --out=", 2, "--out" },
         { "train --config bad.ini", 2, "bad.ini:4: " },
         { "train --config range.ini", 2, "range.ini:4: agent.gamma: 9" },
-        { "train --config section.ini", 2, "section.ini:2: " },
+        { "train --config section.ini", 2, "section.ini:1: " },
         { "resume", 2, "which run?" },
         { "resume a b", 2, "'b': not expected here" },
         { "resume --agent.gamma 0.9", 2, "--agent.gamma: unknown flag" },

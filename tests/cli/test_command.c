@@ -8,11 +8,15 @@
 
 enum { WIDTH = 80 };
 
+// No line is longer than a terminal, but for a single long word.
 static void expect_width(const char *text, const char *what)
 {
-    for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
-        if (strcspn(line, "\n") > WIDTH)
+    for (const char *line = text; *line; line += strcspn(line, "\n") + 1) {
+        const char *word = line + strspn(line, " ");
+        bool one_word = word[strcspn(word, " \n")] != ' ';
+        if (strcspn(line, "\n") > WIDTH && !one_word)
             fail_msg("%s: more than %d columns: %.*s", what, WIDTH, (int)strcspn(line, "\n"), line);
+    }
 }
 
 static void every_command_has_help_that_fits(void **state)
@@ -237,7 +241,7 @@ static void expect_clean_stop(int signal, int status)
     char folder[GN_PATH_SIZE], first[GN_PATH_SIZE];
     small_run_open(&small);
     run_path(folder, small.folder, "run");
-    run_path(first, folder, "checkpoints/300/manifest.json");
+    run_path(first, folder, "checkpoints/304/manifest.json");
     command_words words = small_train(&small, COMMAND_CARTPOLE, folder);
     ADD_WORDS(&words, "--steps", "1e9", "--checkpoint.keep", "1000", "--agent.epsilon_start",
               "0.1", "--agent.epsilon_end", "0.1", "--replay.beta", "1");
