@@ -1,6 +1,7 @@
 #include "rl/run_folder.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -28,6 +29,12 @@ static gn_status take_lock(rl_run_folder *folder)
     return gn_file_lock(&folder->lock, path);
 }
 
+// What a start that was killed before run.ini was there leaves behind.
+static bool is_leftover(const char *name)
+{
+    return strcmp(name, "lock") == 0 || strcmp(name, "run.ini.tmp") == 0;
+}
+
 gn_status rl_run_folder_check_new(const char *path)
 {
     if (!gn_path_exists(path))
@@ -35,10 +42,12 @@ gn_status rl_run_folder_check_new(const char *path)
     if (!gn_path_is_folder(path))
         return gn_fail(GN_ERR_EXISTS, "%s: is a file; a run needs a folder of its own", path);
     char **names = NULL;
-    size_t count = 0;
+    size_t count = 0, others = 0;
     GN_TRY(gn_folder_list(&names, &count, path));
+    for (size_t i = 0; i < count; i++)
+        others += !is_leftover(names[i]);
     gn_free(&names);
-    if (count)
+    if (others)
         return gn_fail(GN_ERR_EXISTS,
                        "%s: exists and is not empty (--out another folder, or gannet resume)",
                        path);

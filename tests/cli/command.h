@@ -20,15 +20,15 @@ enum { COMMAND_ARGUMENTS = 80, COMMAND_OUTPUT = 1 << 17 };
 
 // How a command is run; {0} is to its end.
 typedef struct command_plan {
-    int signal;         // sent ...
-    double after;       // ... after this many seconds,
+    int signal; // sent ...
+    double after; // ... after this many seconds,
     const char *exists; // or as soon as there is this path
-    rlim_t file_size;   // largest file it may write; 0 for no limit
-    const char *out;    // file for its standard output instead of the result
+    rlim_t file_size; // largest file it may write; 0 for no limit
+    const char *out; // file for its standard output instead of the result
 } command_plan;
 
 typedef struct command_result {
-    int status;   // of exit, or 1000 + signal
+    int status; // of exit, or 1000 + signal
     char *out, *err; // valid until the next command
 } command_result;
 
@@ -42,13 +42,14 @@ static inline int command_wait(pid_t child, const command_plan *plan)
     sigemptyset(&child_ended);
     sigaddset(&child_ended, SIGCHLD);
     while (waitpid(child, &status, WNOHANG) == 0) {
-        bool due = plan->exists ? gn_path_exists(plan->exists)
-                                : gn_seconds() - begin >= plan->after;
+        bool due =
+            plan->exists ? gn_path_exists(plan->exists) : gn_seconds() - begin >= plan->after;
         if (!sent && due) {
             kill(child, plan->signal);
             sent = true;
         }
-        sigtimedwait(&child_ended, NULL, &(struct timespec){ .tv_nsec = sent ? 100000000 : 500000 });
+        sigtimedwait(&child_ended, NULL,
+                     &(struct timespec){ .tv_nsec = sent ? 100000000 : 500000 });
     }
     return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
@@ -100,7 +101,8 @@ static inline command_result run_planned(const command_plan *plan, const char *c
     assert_true(child >= 0);
     if (child == 0)
         command_exec(words, plan, out, err, &mask);
-    command_result result = { .status = command_wait(child, plan), .out = out_text,
+    command_result result = { .status = command_wait(child, plan),
+                              .out = out_text,
                               .err = err_text };
     sigprocmask(SIG_SETMASK, &mask, NULL);
     if (plan->out)

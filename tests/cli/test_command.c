@@ -22,8 +22,8 @@ static void expect_width(const char *text, const char *what)
 static void every_command_has_help_that_fits(void **state)
 {
     (void)state;
-    static const char *const commands[] = { "train",  "resume",  "eval",    "data",
-                                            "envs",   "agents",  "options", "version" };
+    static const char *const commands[] = { "train", "resume", "eval",    "data",
+                                            "envs",  "agents", "options", "version" };
     char usage[64];
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         command_result result = RUN(commands[i], "--help");
@@ -164,8 +164,8 @@ static void expect_numbers(const json_t *object, const char *const *names)
 static void eval_prints_one_json_object(void **state)
 {
     (void)state;
-    static const char *const figures[] = { "total_return", "cagr",     "sharpe", "sortino",
-                                           "max_drawdown", "trades",   "turnover", "costs",
+    static const char *const figures[] = { "total_return", "cagr",   "sharpe",   "sortino",
+                                           "max_drawdown", "trades", "turnover", "costs",
                                            "exposure",     NULL };
     static const char *const baselines[] = { "buy_and_hold", "flat", "random", "sma_cross", NULL };
     static const char *const facts[] = { "bars", "bars_per_year", NULL };
@@ -192,7 +192,7 @@ static void eval_prints_one_json_object(void **state)
     assert_int_equal(json_integer_value(json_object_get(root, "weights_step")), 4000);
     json_decref(root);
 
-    result = RUN("eval", folder);
+    result = RUN("eval", folder, "--split", "all");
     EXPECT_EXIT(0, result);
     expect_width(result.out + strcspn(result.out, "\n") + 1, "eval"); // the first has the path
     assert_non_null(strstr(result.out, "buy and hold"));
@@ -243,8 +243,8 @@ static void expect_clean_stop(int signal, int status)
     run_path(folder, small.folder, "run");
     run_path(first, folder, "checkpoints/304/manifest.json");
     command_words words = small_train(&small, COMMAND_CARTPOLE, folder);
-    ADD_WORDS(&words, "--steps", "1e9", "--checkpoint.keep", "1000", "--agent.epsilon_start",
-              "0.1", "--agent.epsilon_end", "0.1", "--replay.beta", "1");
+    ADD_WORDS(&words, "--steps", "1e9", "--checkpoint.keep", "1000", "--agent.epsilon_start", "0.1",
+              "--agent.epsilon_end", "0.1", "--replay.beta", "1");
     const command_plan plan = { .signal = signal, .exists = first };
     command_result result = run_planned(&plan, words.word);
     EXPECT_EXIT(status, result);
@@ -258,8 +258,8 @@ static void expect_clean_stop(int signal, int status)
     snprintf(steps, sizeof steps, "%llu", (unsigned long long)stopped + 600);
     EXPECT_EXIT(0, RUN("resume", folder, "--steps", steps));
     words = small_train(&small, COMMAND_CARTPOLE, whole);
-    ADD_WORDS(&words, "--steps", steps, "--checkpoint.keep", "1000", "--agent.epsilon_start",
-              "0.1", "--agent.epsilon_end", "0.1", "--replay.beta", "1");
+    ADD_WORDS(&words, "--steps", steps, "--checkpoint.keep", "1000", "--agent.epsilon_start", "0.1",
+              "--agent.epsilon_end", "0.1", "--replay.beta", "1");
     EXPECT_EXIT(0, run_command(words.word));
     expect_same_outcome(whole, folder);
     test_temp_remove(small.folder);

@@ -32,8 +32,8 @@ static void stage_open(stage *self, uint64_t end, const char *const *flag)
     expect_ok(rl_config_env(self->config, &self->arena.kind, &self->arena.config));
 }
 
-#define STAGE_OPEN(self, end, ...)                                                                 \
-    stage_open(self, end,                                                                          \
+#define STAGE_OPEN(self, end, ...) \
+    stage_open(self, end, \
                (const char *const[]){ "run.data", "x", "trading.window", "4", __VA_ARGS__, NULL })
 
 static void stage_close(stage *self)
@@ -146,8 +146,8 @@ static void funding_and_borrow_are_costs(void **state)
     for (uint64_t t = first + 1; t < SMALL_BARS; t++)
         paid += 2e-4 * self.small.close[t] / open;
     assert_true(near(result.costs, paid));
-    assert_true(near(result.performance.total_return,
-                     1 - self.small.close[SMALL_BARS - 1] / open - paid));
+    assert_true(
+        near(result.performance.total_return, 1 - self.small.close[SMALL_BARS - 1] / open - paid));
     stage_close(&self);
 }
 

@@ -98,7 +98,7 @@ static bench bench_open(const char *const *flag)
     return b;
 }
 
-#define BENCH_OPEN(...)                                                                            \
+#define BENCH_OPEN(...) \
     bench_open((const char *const[]){ "run.env", "cartpole", "run.agent", "dqn", "network.hidden", \
                                       "32", "replay.capacity", "1000", __VA_ARGS__, NULL })
 
@@ -164,8 +164,8 @@ static rl_update naive_update(bench *b, const float *target)
         values_of(b, online, batch->next_record[i], next_online);
         values_of(b, target, batch->next_record[i], next_target);
         const float *chooser = agent->double_q ? next_online : next_target;
-        double goal = batch->reward[i] +
-                      (double)batch->discount[i] * next_target[chooser[1] > chooser[0]];
+        double goal =
+            batch->reward[i] + (double)batch->discount[i] * next_target[chooser[1] > chooser[0]];
         double error = fabs(q[batch->action[i]] - goal), delta = agent->huber_delta;
         double huber = error <= delta ? error * error / 2 : delta * (error - delta / 2);
         expected.loss += batch->weight[i] * huber / (double)rows;
@@ -213,8 +213,8 @@ static void goals_are_those_of_the_formula(void **state)
 static void goals_of_dueling_prioritized_n_step_runs_too(void **state)
 {
     (void)state;
-    bench b = BENCH_OPEN("run.agent", "dueling-dqn", "train.batch", "16",
-                         "optimizer.learning_rate", "0.02");
+    bench b = BENCH_OPEN("run.agent", "dueling-dqn", "train.batch", "16", "optimizer.learning_rate",
+                         "0.02");
     const unsigned char first = 0;
     expect_ok(replay_buffer_begin(b.buffer, 0, &first));
     for (unsigned char s = 0; s < STATES; s++) {
@@ -274,8 +274,8 @@ static void values_reach_the_known_optimum(void **state)
     static const char *const seeds[] = { "1", "2", "3" };
     for (int i = 0; i < 3; i++) {
         for (int k = 0; k < 3; k++) {
-            bench b = BENCH_OPEN("run.agent", agents[i], "run.seed", seeds[k], "agent.gamma",
-                                 "0.9", "train.batch", "32", "optimizer.learning_rate", "0.003");
+            bench b = BENCH_OPEN("run.agent", agents[i], "run.seed", seeds[k], "agent.gamma", "0.9",
+                                 "train.batch", "32", "optimizer.learning_rate", "0.003");
             add_chain(&b);
             for (int n = 0; n < 4000; n++) {
                 update(&b);
@@ -307,9 +307,9 @@ static void learn(bench *b, int updates)
 static void expect_same_parameters(bench *a, bench *b, bool same)
 {
     size_t size = rl_learner_layout(a->learner)->size * sizeof(float);
-    assert_int_equal(memcmp(rl_learner_parameters(a->learner), rl_learner_parameters(b->learner),
-                            size) == 0,
-                     same);
+    assert_int_equal(
+        memcmp(rl_learner_parameters(a->learner), rl_learner_parameters(b->learner), size) == 0,
+        same);
 }
 
 static void the_same_seed_gives_the_same_bytes(void **state)

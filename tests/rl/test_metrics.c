@@ -51,8 +51,8 @@ static void a_line_is_a_json_object_with_timing_last(void **state)
 static void numbers_read_back_exactly_and_others_become_null(void **state)
 {
     (void)state;
-    static const double numbers[] = { 0.1, 1.0 / 3, -1e-300, 1e300, 0, 123456789012, NAN,
-                                      INFINITY, -INFINITY };
+    static const double numbers[] = { 0.1,          1.0 / 3, -1e-300,  1e300,    0,
+                                      123456789012, NAN,     INFINITY, -INFINITY };
     enum { COUNT = sizeof numbers / sizeof *numbers };
     small_run small;
     char path[GN_PATH_SIZE];

@@ -18,7 +18,9 @@ static void fill(unsigned char *bytes, size_t size, uint64_t seed)
 
 static rl_snapshot_info info_of(uint64_t step)
 {
-    rl_snapshot_info info = { .step = step, .replay_checksum = ~step, .metric = 0.1 * (double)step };
+    rl_snapshot_info info = { .step = step,
+                              .replay_checksum = ~step,
+                              .metric = 0.1 * (double)step };
     snprintf(info.run, sizeof info.run, "%032d", 7);
     return info;
 }
@@ -77,8 +79,8 @@ static void expect_steps(const char *folder, const uint64_t *steps, size_t count
     gn_free(&found);
 }
 
-#define EXPECT_STEPS(folder, ...)                                                                  \
-    expect_steps(folder, (const uint64_t[]){ __VA_ARGS__ },                                        \
+#define EXPECT_STEPS(folder, ...) \
+    expect_steps(folder, (const uint64_t[]){ __VA_ARGS__ }, \
                  sizeof(const uint64_t[]){ __VA_ARGS__ } / sizeof(uint64_t))
 
 static void what_was_written_is_read(void **state)
@@ -137,8 +139,7 @@ static void no_flipped_byte_passes(void **state)
         for (size_t at = 0; at < original.size; at += part == 0 ? 1 : 7) {
             rl_snapshot snapshot;
             flip_byte(path, at);
-            expect_fails(GN_ERR_CORRUPT, parts[part],
-                         rl_snapshot_read(&snapshot, small.folder, 5));
+            expect_fails(GN_ERR_CORRUPT, parts[part], rl_snapshot_read(&snapshot, small.folder, 5));
             flip_byte(path, at);
         }
         gn_free(&original.data);
@@ -160,8 +161,7 @@ static void no_truncated_or_missing_part_passes(void **state)
         file_bytes original = read_bytes(path);
         for (size_t size = 0; size < original.size; size += 1 + original.size / 40) {
             expect_ok(gn_file_write(path, original.data, size));
-            expect_fails(GN_ERR_CORRUPT, parts[part],
-                         rl_snapshot_read(&snapshot, small.folder, 5));
+            expect_fails(GN_ERR_CORRUPT, parts[part], rl_snapshot_read(&snapshot, small.folder, 5));
         }
         gn_free(&original.data);
         expect_ok(gn_path_remove(path));

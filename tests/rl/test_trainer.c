@@ -15,17 +15,44 @@
 enum { RUN_FLAGS = 64 };
 
 static const char *const cartpole_flags[] = {
-    "run.env",         "cartpole",   "run.agent",        "dueling-dqn", "train.steps",   "1000",
-    "train.every",     "20",         "train.starts",     "100",         "train.batch",   "16",
-    "train.log_every", "150",        "network.hidden",   "16",          "eval.every",    "300",
-    "eval.episodes",   "2",          "checkpoint.every", "200",         "replay.chunk",  "64",
-    "replay.capacity", "400",        "replay.path",      "replay",      "checkpoint.keep", "2",
-    "agent.target_every", "100",     NULL,
+    "run.env",
+    "cartpole",
+    "run.agent",
+    "dueling-dqn",
+    "train.steps",
+    "1000",
+    "train.every",
+    "20",
+    "train.starts",
+    "100",
+    "train.batch",
+    "16",
+    "train.log_every",
+    "150",
+    "network.hidden",
+    "16",
+    "eval.every",
+    "300",
+    "eval.episodes",
+    "2",
+    "checkpoint.every",
+    "200",
+    "replay.chunk",
+    "64",
+    "replay.capacity",
+    "400",
+    "replay.path",
+    "replay",
+    "checkpoint.keep",
+    "2",
+    "agent.target_every",
+    "100",
+    NULL,
 };
 
 static const char *const trading_flags[] = {
-    "run.env", "trading", "trading.window", "4", "trading.episode_bars", "60",
-    "features.list", "return,return_4,rsi", NULL,
+    "run.env", "trading",       "trading.window",      "4",  "trading.episode_bars",
+    "60",      "features.list", "return,return_4,rsi", NULL,
 };
 
 enum { CARTPOLE, TRADING, KINDS };
@@ -56,7 +83,7 @@ static rl_config *small_config(const small_run *small, int kind, const char *con
     return config_of(flags);
 }
 
-#define SMALL_CONFIG(small, kind, ...)                                                             \
+#define SMALL_CONFIG(small, kind, ...) \
     small_config(small, kind, (const char *const[]){ __VA_ARGS__, NULL })
 
 static gn_status finish(rl_trainer *trainer, gn_status status)
@@ -109,7 +136,7 @@ static void two_runs_open(two_runs *runs, int kind, const char *const *more)
     expect_ok(train(runs->config, runs->a, NULL));
 }
 
-#define TWO_RUNS_OPEN(runs, kind, ...)                                                             \
+#define TWO_RUNS_OPEN(runs, kind, ...) \
     two_runs_open(runs, kind, (const char *const[]){ __VA_ARGS__, NULL })
 
 static void two_runs_close(two_runs *runs)
@@ -374,8 +401,8 @@ static void refused_options_write_nothing(void **state)
     small_run_open(&small);
     run_path(folder, small.folder, "run");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        rl_config *config = SMALL_CONFIG(&small, TRADING, "train.envs", "2", cases[i].key,
-                                         cases[i].value);
+        rl_config *config =
+            SMALL_CONFIG(&small, TRADING, "train.envs", "2", cases[i].key, cases[i].value);
         rl_trainer *trainer = NULL;
         expect_fails(cases[i].status, "", rl_trainer_create(&trainer, config, folder, NULL));
         assert_null(trainer);
