@@ -21,7 +21,7 @@ static const gn_option agent_options[] = {
     GN_OPTION_BOOL(rl_agent_config, double_q, "false",
                    "the online network picks the bootstrap action, the target network values it"),
     GN_OPTION_BOOL(rl_agent_config, dueling, "false", "separate state value and advantages"),
-    GN_OPTION_REAL(rl_agent_config, huber_delta, "1", 1e-6, INFINITY,
+    GN_OPTION_REAL(rl_agent_config, huber_delta, "10", 1e-6, INFINITY,
                    "error beyond which the loss grows linearly; inf is the squared error"),
     GN_OPTION_REAL(rl_agent_config, epsilon_start, "1", 0, 1, "share of random actions at step 0"),
     GN_OPTION_REAL(rl_agent_config, epsilon_end, "0.05", 0, 1,

@@ -175,12 +175,12 @@ static gn_status restore_newest(rl_trainer *trainer, const uint64_t *steps, size
 static gn_status restore_exactly(rl_trainer *trainer, const uint64_t *steps, size_t count,
                                  uint64_t from)
 {
-    gn_text known = { 0 };
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         if (steps[i] == from)
             return restore_snapshot(trainer, from);
+    gn_text known = { 0 };
+    for (size_t i = 0; i < count; i++)
         gn_text_append(&known, "%s%" PRIu64, i ? ", " : "", steps[i]);
-    }
     gn_status status = gn_fail(GN_ERR_NOT_FOUND, "%s: no checkpoint of step %" PRIu64 " (%s)",
                                rl_run_folder_path(trainer->folder), from,
                                count ? gn_text_data(&known) : "there is none");

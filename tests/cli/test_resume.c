@@ -14,12 +14,10 @@ static bool go_on(const small_run *small, int kind, const char *folder, double a
     command_words words = { 0 };
     char ini[GN_PATH_SIZE];
     run_path(ini, folder, "run.ini");
-    if (gn_path_exists(ini)) {
+    if (gn_path_exists(ini))
         ADD_WORDS(&words, "resume", folder);
-    } else {
-        expect_ok(gn_path_remove(folder)); // killed before there was a run
+    else // also where it was killed before there was a run
         words = small_train(small, kind, folder);
-    }
     command_result result = run_planned(&plan, words.word);
     if (result.status == 1000 + SIGKILL)
         return true;
