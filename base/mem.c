@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static atomic_uint_fast64_t allocations;
 static atomic_uint_fast64_t live;
@@ -34,12 +35,24 @@ static bool must_fail(void)
     return n == 1;
 }
 
+// A large block begins on a huge page and asks for them: random access to a replay buffer is bound
+// by address translation otherwise.
+static int allocate(void **ret_address, size_t bytes)
+{
+    enum { HUGE_PAGE = 2 << 20 };
+    bool large = bytes >= 2 * (size_t)HUGE_PAGE;
+    int error = posix_memalign(ret_address, large ? HUGE_PAGE : GN_MEM_ALIGNMENT, bytes);
+    if (error == 0 && large)
+        madvise(*ret_address, bytes, MADV_HUGEPAGE); // a wish: may be refused
+    return error;
+}
+
 gn_status gn_alloc(void *ret_block, size_t count, size_t size)
 {
     size_t bytes;
     void *address = NULL;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX || must_fail() ||
-        posix_memalign(&address, GN_MEM_ALIGNMENT, bytes > 0 ? bytes : 1) != 0)
+        allocate(&address, bytes > 0 ? bytes : 1) != 0)
         return gn_fail(GN_ERR_MEMORY, "cannot allocate %zu x %zu bytes", count, size);
     memset(address, 0, bytes > 0 ? bytes : 1);
     atomic_fetch_add(&allocations, 1);
