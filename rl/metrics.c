@@ -94,7 +94,7 @@ void rl_metrics_text(rl_metrics *metrics, const char *name, const char *value)
 
 void rl_metrics_timing(rl_metrics *metrics, double seconds, double steps_per_s)
 {
-    gn_text_append(&metrics->buffer, ",\"timing\":{\"seconds\":%.3f,\"steps_per_s\":%.0f}", seconds,
+    gn_text_append(&metrics->buffer, ",\"timing\":{\"seconds\":%.6e,\"steps_per_s\":%.6e}", seconds,
                    steps_per_s);
 }
 

@@ -1,8 +1,9 @@
 // metrics.jsonl: one JSON object a line, in the order things happened. All fields are a function of
-// the run alone, but for the object "timing", which comes last.
+// the run alone, but for the object "timing", which comes last and always has the same width: the
+// length of the file is a function of the run too.
 //
 //     {"type":"episode","step":812,"episode":9,"copy":0,"return":24,"length":24}
-//     {"type":"train","step":1000,...,"loss":0.41,"timing":{"seconds":0.1,"steps_per_s":9800}}
+//     {"type":"train","step":1000,...,"loss":0.41,"timing":{"seconds":1.020000e-01,"steps_per_s":9.800000e+03}}
 //     {"type":"eval","step":10000,"split":"validation","return":201.3,...}
 //
 // Lines are buffered until flush; sync makes them durable and tells the length a checkpoint has to

@@ -72,12 +72,18 @@ static gn_status oldest_snapshot(const rl_trainer *trainer, uint64_t otherwise, 
     return GN_OK;
 }
 
-gn_status rl_trainer_finish_checkpoint(rl_trainer *trainer)
+// Best weights are kept as long as a checkpoint might be continued that knows no better ones.
+static gn_status prune_best(const rl_trainer *trainer)
 {
-    GN_TRY(gn_worker_wait(trainer->worker));
     uint64_t oldest = 0;
     GN_TRY(oldest_snapshot(trainer, 0, &oldest));
     return rl_snapshot_prune(rl_run_folder_best(trainer->folder), oldest);
+}
+
+gn_status rl_trainer_finish_checkpoint(rl_trainer *trainer)
+{
+    GN_TRY(gn_worker_wait(trainer->worker));
+    return prune_best(trainer);
 }
 
 gn_status rl_trainer_write_checkpoint(rl_trainer *trainer)
@@ -154,7 +160,8 @@ static gn_status restore_snapshot(rl_trainer *trainer, uint64_t step)
     GN_TRY(rl_snapshot_remove_after(folder, step));
     GN_TRY(rl_snapshot_rotate(folder, (size_t)trainer->config->checkpoint.keep));
     gn_log_info(trainer->hooks.log, "continuing from checkpoint %" PRIu64, step);
-    return rl_snapshot_remove_after(rl_run_folder_best(trainer->folder), step);
+    GN_TRY(rl_snapshot_remove_after(rl_run_folder_best(trainer->folder), step));
+    return prune_best(trainer);
 }
 
 // Newest first; a damaged one is passed over and reported, any other failure ends the search.
