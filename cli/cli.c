@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -135,4 +136,17 @@ gn_status cli_print(gn_text *text)
         status = gn_fail_errno(errno, "standard output");
     gn_text_free(text);
     return status;
+}
+
+gn_status cli_print_json(json_t *root)
+{
+    enum { DIGITS = 15 };
+    char *dump = root ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS)) : NULL;
+    json_decref(root);
+    if (!dump)
+        return gn_fail(GN_ERR_MEMORY, "no memory for the result");
+    gn_text text = { 0 };
+    gn_text_append(&text, "%s\n", dump);
+    free(dump);
+    return cli_print(&text);
 }

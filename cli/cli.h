@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <jansson.h>
+
 #include "base/log.h"
 #include "base/option.h"
 #include "base/status.h"
@@ -62,5 +64,8 @@ const char *cli_value(const cli_line *line, const cli_flag *flags, const char *n
 
 // Prints a text to stdout and frees it. Errors: GN_ERR_IO if stdout does not take it.
 gn_status cli_print(gn_text *text);
+
+// Prints an object as one line of JSON and releases it; NULL is an allocation that failed.
+gn_status cli_print_json(json_t *root);
 
 #endif

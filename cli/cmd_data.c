@@ -121,14 +121,7 @@ static gn_status print_info_json(const summary *s)
         (double)s->gaps.largest_ns * 1e-9, "price", "low", s->low, "high", s->high, "volume",
         "total", s->volume, "bars_without", (json_int_t)s->without_volume, "hash", s->bars->hash,
         "findings", findings);
-    char *dump = root ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
-    json_decref(root);
-    if (!dump)
-        return gn_fail(GN_ERR_MEMORY, "no memory for the result");
-    gn_text text = { 0 };
-    gn_text_append(&text, "%s\n", dump);
-    free(dump);
-    return cli_print(&text);
+    return cli_print_json(root);
 }
 
 static gn_status run_info(const request *self)

@@ -135,14 +135,7 @@ static gn_status print_json(const evaluation *self)
     }
     json_object_set_new(root, "weights_step",
                         json_integer((json_int_t)rl_trained_step(self->trained)));
-    char *dump = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(12));
-    json_decref(root);
-    if (!dump)
-        return gn_fail(GN_ERR_MEMORY, "no memory for the result");
-    gn_text text = { 0 };
-    gn_text_append(&text, "%s\n", dump);
-    free(dump);
-    return cli_print(&text);
+    return cli_print_json(root);
 }
 
 // A number in a column of `width` characters; one that does not fit is written with an exponent.

@@ -76,7 +76,8 @@ static gn_status open_buffer(rl_trainer *trainer)
                                 trainer->on_disk ? path : NULL, trainer->name);
 }
 
-gn_status rl_trainer_begin(rl_trainer *trainer)
+// Puts environment and buffer at the start of a run.
+static gn_status begin(rl_trainer *trainer)
 {
     const env_spec *spec = vec_env_spec(trainer->env);
     vec_env_reset(trainer->env);
@@ -104,7 +105,7 @@ static gn_status create(rl_trainer *trainer, const char *folder)
     GN_TRY(rl_run_folder_create(&trainer->folder, folder, trainer->config));
     GN_TRY(open_buffer(trainer));
     GN_TRY(rl_metrics_open(&trainer->metrics, rl_run_folder_metrics(trainer->folder), 0));
-    return rl_trainer_begin(trainer);
+    return begin(trainer);
 }
 
 static gn_status resume(rl_trainer *trainer, const char *folder, uint64_t from)
@@ -112,7 +113,10 @@ static gn_status resume(rl_trainer *trainer, const char *folder, uint64_t from)
     GN_TRY(rl_run_folder_open(&trainer->folder, folder));
     GN_TRY(open_parts(trainer));
     GN_TRY(open_buffer(trainer));
-    GN_TRY(rl_trainer_restore(trainer, from));
+    bool restored = false;
+    GN_TRY(rl_trainer_restore(trainer, from, &restored));
+    if (!restored)
+        GN_TRY(begin(trainer));
     return rl_run_folder_write(trainer->folder, trainer->config);
 }
 

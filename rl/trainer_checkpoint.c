@@ -195,17 +195,16 @@ static gn_status restore_exactly(rl_trainer *trainer, const uint64_t *steps, siz
     return status;
 }
 
-// The run was killed before its first checkpoint: it starts again, from nothing.
+// The run was killed before its first checkpoint: what it left is of no use.
 static gn_status restore_nothing(rl_trainer *trainer)
 {
     gn_log_info(trainer->hooks.log, "no checkpoint was written yet: starting at step 0");
     GN_TRY(gn_path_remove(rl_run_folder_best(trainer->folder)));
     GN_TRY(rl_metrics_open(&trainer->metrics, rl_run_folder_metrics(trainer->folder), 0));
-    GN_TRY(replay_buffer_clear(trainer->buffer));
-    return rl_trainer_begin(trainer);
+    return replay_buffer_clear(trainer->buffer);
 }
 
-gn_status rl_trainer_restore(rl_trainer *trainer, uint64_t from)
+gn_status rl_trainer_restore(rl_trainer *trainer, uint64_t from, bool *ret_restored)
 {
     uint64_t *steps = NULL;
     size_t count = 0;
@@ -217,6 +216,8 @@ gn_status rl_trainer_restore(rl_trainer *trainer, uint64_t from)
         status = restore_newest(trainer, steps, count);
     else
         status = restore_nothing(trainer);
+    if (status == GN_OK)
+        *ret_restored = count > 0;
     gn_free(&steps);
     return status;
 }

@@ -66,13 +66,11 @@ gn_status rl_trainer_write_checkpoint(rl_trainer *trainer);
 // Waits for the snapshot being written.
 gn_status rl_trainer_finish_checkpoint(rl_trainer *trainer);
 
-// Restores the state of a snapshot, or, where the folder has none, of a run that has not begun.
-gn_status rl_trainer_restore(rl_trainer *trainer, uint64_t from);
+// Restores the state of a snapshot. *ret_restored is false where the folder has none: then it was
+// emptied, and the run is to begin.
+gn_status rl_trainer_restore(rl_trainer *trainer, uint64_t from, bool *ret_restored);
 
 // Weights of now as the best so far.
 gn_status rl_trainer_write_best(rl_trainer *trainer);
-
-// Puts environment and buffer at the start of a run.
-gn_status rl_trainer_begin(rl_trainer *trainer);
 
 #endif
