@@ -1,7 +1,6 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -138,13 +137,15 @@ static gn_status print_json(const evaluation *self)
     return cli_print_json(root);
 }
 
-// A number in a column of `width` characters; one that does not fit is written with an exponent.
+// A number in a column of `width` characters: with fewer decimals, or an exponent, where it is
+// long.
 static void table_number(gn_text *out, double value, int width, int decimals)
 {
     char text[64];
-    int length = snprintf(text, sizeof text, "%.*f", decimals, value);
-    if (length >= width)
-        snprintf(text, sizeof text, "%.1e", value);
+    while (snprintf(text, sizeof text, "%.*f", decimals, value) >= width && decimals > 0)
+        decimals--;
+    if ((int)strlen(text) >= width)
+        snprintf(text, sizeof text, "%.0e", value);
     gn_text_append(out, "%*s", width, text);
 }
 

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -396,7 +397,7 @@ static void show_progress(rl_trainer *trainer)
     trainer->hooks.progress(trainer->hooks.user, &progress);
 }
 
-gn_status rl_trainer_run(rl_trainer *trainer)
+static gn_status run_rounds(rl_trainer *trainer)
 {
     uint64_t total = (uint64_t)trainer->config->train.steps;
     trainer->started = gn_seconds();
@@ -407,12 +408,24 @@ gn_status rl_trainer_run(rl_trainer *trainer)
         show_progress(trainer);
         stopped = trainer->hooks.stop && *trainer->hooks.stop;
     }
-    if (trainer->checkpoint_step != trainer->counters.steps)
+    if (trainer->staged_step != trainer->counters.steps)
         GN_TRY(rl_trainer_write_checkpoint(trainer));
     return rl_trainer_finish_checkpoint(trainer);
 }
 
+gn_status rl_trainer_run(rl_trainer *trainer)
+{
+    gn_status status = run_rounds(trainer);
+    if (status == GN_OK)
+        return GN_OK;
+    // The snapshot in the background may still become whole; its own failure would hide the reason.
+    char reason[1024];
+    snprintf(reason, sizeof reason, "%s", gn_error_text());
+    (void)rl_trainer_finish_checkpoint(trainer);
+    return gn_fail(status, "%s", reason);
+}
+
 uint64_t rl_trainer_checkpoint(const rl_trainer *trainer)
 {
-    return trainer->checkpoint_step;
+    return trainer->durable_step;
 }

@@ -60,7 +60,7 @@ void rl_trainer_destroy(rl_trainer **trainer);
 
 rl_progress rl_trainer_progress(const rl_trainer *trainer);
 
-// Step of the newest checkpoint, 0 before the first.
+// Step of the newest checkpoint that is whole on disk, 0 before the first.
 uint64_t rl_trainer_checkpoint(const rl_trainer *trainer);
 
 #endif

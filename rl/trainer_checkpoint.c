@@ -83,6 +83,7 @@ static gn_status prune_best(const rl_trainer *trainer)
 gn_status rl_trainer_finish_checkpoint(rl_trainer *trainer)
 {
     GN_TRY(gn_worker_wait(trainer->worker));
+    trainer->durable_step = trainer->staged_step;
     return prune_best(trainer);
 }
 
@@ -107,7 +108,7 @@ gn_status rl_trainer_write_checkpoint(rl_trainer *trainer)
     save_state(trainer, metrics_length, &staged->state);
     GN_TRY(gn_blob_status(&staged->state));
     GN_TRY(gn_worker_start(trainer->worker, write_snapshot, trainer));
-    trainer->checkpoint_step = step;
+    trainer->staged_step = step;
     return GN_OK;
 }
 
@@ -144,7 +145,7 @@ static gn_status apply_snapshot(rl_trainer *trainer, rl_snapshot *snapshot)
         rl_metrics_open(&trainer->metrics, rl_run_folder_metrics(trainer->folder), metrics_length));
     if (trainer->on_disk)
         GN_TRY(replay_buffer_rollback(trainer->buffer, info->step, info->replay_checksum));
-    trainer->checkpoint_step = info->step;
+    trainer->staged_step = trainer->durable_step = info->step;
     return GN_OK;
 }
 

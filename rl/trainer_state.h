@@ -54,7 +54,8 @@ struct rl_trainer {
 
     gn_worker *worker;
     rl_staged staged;
-    uint64_t checkpoint_step; // newest durable or staged; 0 for none
+    uint64_t staged_step; // of the newest checkpoint that was started; 0 for none
+    uint64_t durable_step; // of the newest that is known to be whole
     double started; // gn_seconds when this process began
     uint64_t started_steps;
     double shown; // gn_seconds of the last progress call

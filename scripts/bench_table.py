@@ -16,7 +16,7 @@ SAME_WORK = [
     (r"env\.trading\.observe\.n1", r"gym-trading-env", r".*windows=64.*unwrapped.*", r".*"),
     (r"env\.trading\.observe\.n1", r"gym-anytrading", r".*window 64.*unwrapped.*", r".*"),
     (r"env\.trading\.observe\.n1", r"torchtrade", r".* scalar,.*step loop", r".*"),
-    (r"env\.trading\.observe\.n(64|1024)", r"torchtrade", r"Vectorized\S* {} envs.*step loop", r".*"),
+    (r"env\.trading\.observe\.n(64|1024)", r"torchtrade", r"\w+ {} envs.*step loop", r".*"),
     (r"replay\.sample\.uniform\..*", r"\S+ (?!Prioritized).*", r"f82", r"sample\(256\)"),
     (r"replay\.sample_and_update\..*", r".*", r"f82", r"sample\+update_priorities\(256\)"),
     (r"replay\.add\.ram\.uniform", r"\S+ (Vector)?ReplayBuffer", r"f82", r"add_one"),
@@ -54,9 +54,9 @@ def number(value):
 
 def main(path):
     ours, peers = newest(path)
-    print(f"{'':60}{'median':>12} {'unit':8}{'ratio':>8}")
+    print(f"{'':72}{'median':>12} {'unit':8}{'ratio':>8}")
     for name, figure in ours.items():
-        print(f"{name:60}{number(figure['median']):>12} {figure['unit']:8}")
+        print(f"{name:72}{number(figure['median']):>12} {figure['unit']:8}")
         for peer, other in peers.items():
             if not does_same_work(name, peer):
                 continue
@@ -64,7 +64,7 @@ def main(path):
             if figure["unit"].endswith("/s"):
                 ratio = 1 / ratio
             label = f"    {peer[0]} {other['version']}, {peer[2]}"
-            print(f"{label:60}{number(other['median']):>12} {figure['unit']:8}{ratio:7.1f}x")
+            print(f"{label:72}{number(other['median']):>12} {figure['unit']:8}{ratio:7.1f}x")
 
 
 if __name__ == "__main__":

@@ -97,10 +97,12 @@ install_packages()
         as_root=sudo
     fi
     say "installing system packages:$1"
-    $as_root apt-get update -qq >&2
+    # apt-get fails where another holds its locks. Checkouts that are set up side by side take turns.
+    turn="flock --close /var/lib/dpkg"
+    $turn $as_root apt-get update -qq >&2
     # shellcheck disable=SC2086
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-        $1 >&2
+    $turn $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+        --no-install-recommends -o DPkg::Lock::Timeout=600 $1 >&2
 }
 
 # pip_install FOLDER WHAT...: whole or not at all. We use no Python code of the wheels, so any

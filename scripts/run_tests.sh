@@ -11,6 +11,7 @@
 
 set -u
 cd "$(dirname "$0")/.." || exit
+exec </dev/null # where it is closed, the first file that a program opens would take its place
 passed=0 failed=0 skipped=0
 
 # report NAME PASSED FAILED SKIPPED: prints a line and adds to the sum.

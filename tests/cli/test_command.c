@@ -227,9 +227,12 @@ static void a_full_standard_output_is_a_failure(void **state)
         skip();
     }
     const command_plan plan = { .out = "/dev/full" };
-    command_result result = run_planned(&plan, (const char *const[]){ "options", NULL });
-    EXPECT_EXIT(1, result);
-    assert_non_null(strstr(result.err, "gannet: standard output"));
+    static const char *const commands[] = { "options", "version" }; // beyond a buffer, and within
+    for (int i = 0; i < 2; i++) {
+        command_result result = run_planned(&plan, (const char *const[]){ commands[i], NULL });
+        EXPECT_EXIT(1, result);
+        assert_non_null(strstr(result.err, "gannet: standard output"));
+    }
 }
 
 // --- stopping

@@ -43,7 +43,32 @@ static void a_line_is_a_json_object_with_timing_last(void **state)
     expect_ok(rl_metrics_end(metrics));
     expect_ok(rl_metrics_flush(metrics));
     expect_text(path, "{\"type\":\"eval\",\"step\":12,\"split\":\"test\",\"return\":-2.5,"
-                      "\"timing\":{\"seconds\":1.250,\"steps_per_s\":1000}}\n");
+                      "\"timing\":{\"seconds\":1.250000e+00,\"steps_per_s\":1.000000e+03}}\n");
+    rl_metrics_close(&metrics);
+    test_temp_remove(small.folder);
+}
+
+// The length of the file, which checkpoints hold, does not depend on how fast the run was.
+static void timings_have_one_width(void **state)
+{
+    (void)state;
+    static const double timings[][2] = { { 0, 0 }, { 1e-9, 1e9 }, { 123456.789, 0.001 } };
+    small_run small;
+    char path[GN_PATH_SIZE];
+    rl_metrics *metrics = NULL;
+    uint64_t before = 0, after = 0, width = 0;
+    small_run_open(&small);
+    path_of(path, &small);
+    expect_ok(rl_metrics_open(&metrics, path, 0));
+    for (int i = 0; i < 3; i++) {
+        rl_metrics_begin(metrics, "train", 1);
+        rl_metrics_timing(metrics, timings[i][0], timings[i][1]);
+        expect_ok(rl_metrics_end(metrics));
+        expect_ok(rl_metrics_sync(metrics, &after));
+        assert_true(width == 0 || after - before == width);
+        width = after - before;
+        before = after;
+    }
     rl_metrics_close(&metrics);
     test_temp_remove(small.folder);
 }
@@ -189,7 +214,7 @@ static void a_full_disk_is_reported(void **state)
     test_temp_remove(small.folder);
 }
 
-TEST_MAIN(a_line_is_a_json_object_with_timing_last,
+TEST_MAIN(a_line_is_a_json_object_with_timing_last, timings_have_one_width,
           numbers_read_back_exactly_and_others_become_null, lines_reach_the_file_on_flush,
           many_lines_flush_themselves_without_allocating,
           reopening_cuts_what_came_after_the_checkpoint, a_full_disk_is_reported)
