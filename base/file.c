@@ -176,7 +176,7 @@ gn_status gn_path_sync(const char *path)
     return status;
 }
 
-static gn_status sync_folder_of(const char *path)
+gn_status gn_path_sync_parent(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char folder[GN_PATH_SIZE] = ".";
@@ -191,7 +191,7 @@ gn_status gn_path_rename(const char *from, const char *to)
 {
     if (rename_path(from, to) != 0)
         return gn_fail_errno(errno, "%s: cannot rename to %s", from, to);
-    return sync_folder_of(to);
+    return gn_path_sync_parent(to);
 }
 
 gn_status gn_folder_create(const char *path)
@@ -204,8 +204,11 @@ gn_status gn_folder_create(const char *path)
         end += strcspn(end, "/");
         char rest = *end;
         *end = '\0';
-        if (mkdir(part, 0777) != 0 && !(errno == EEXIST && gn_path_is_folder(part)))
+        bool made = mkdir(part, 0777) == 0;
+        if (!made && !(errno == EEXIST && gn_path_is_folder(part)))
             return gn_fail_errno(errno, "%s: cannot create the folder", part);
+        if (made)
+            GN_TRY(gn_path_sync_parent(part));
         *end = rest;
     }
     return GN_OK;

@@ -33,10 +33,13 @@ gn_status gn_file_write_all(int file, const void *data, size_t size, const char 
 // fsync of a file or folder by path.
 gn_status gn_path_sync(const char *path);
 
+// fsync of the folder that holds `path`: makes a new name in it durable.
+gn_status gn_path_sync_parent(const char *path);
+
 // rename, then fsync of the folder that holds `to`.
 gn_status gn_path_rename(const char *from, const char *to);
 
-// Creates a folder and its parents; no error if it exists.
+// Creates a folder and its parents, durably; no error if it exists.
 gn_status gn_folder_create(const char *path);
 
 // Removes a file or a folder with everything in it; no error if it does not exist.

@@ -106,8 +106,8 @@ static void help_flag(gn_text *out, const cli_flag *flag)
     gn_text_append(out, "\n");
 }
 
-void cli_help(const char *usage, const char *text, const cli_flag *flags,
-              const gn_option_section *sections)
+gn_status cli_help(const char *usage, const char *text, const cli_flag *flags,
+                   const gn_option_section *sections)
 {
     gn_text out = { 0 };
     gn_text_append(&out, "usage: %s\n\n", usage);
@@ -120,8 +120,7 @@ void cli_help(const char *usage, const char *text, const cli_flag *flags,
         gn_text_append(&out, "\n");
         gn_options_help(&out, section, CLI_WIDTH);
     }
-    if (cli_print(&out) != GN_OK)
-        cli_fail(GN_ERR_IO);
+    return cli_print(&out);
 }
 
 const char *cli_value(const cli_line *line, const cli_flag *flags, const char *name)

@@ -50,14 +50,15 @@ typedef struct cli_line {
 } cli_line;
 
 // Flags are those of `flags` (ends with {0}) and, with `sections`, --SECTION.KEY VALUE.
-// Errors: GN_ERR_ARG: unknown flag (names the nearest), missing value, value where none belongs,
+// Errors: GN_ERR_ARG: unknown flag, missing value, value where none belongs,
 // more than max_positionals words.
 gn_status cli_parse(cli_line *ret_line, int argc, char **argv, const cli_flag *flags,
                     const gn_option_section *sections, size_t max_positionals);
 
 // Prints usage, text and flags, then the options of `sections` (may be NULL), to stdout.
-void cli_help(const char *usage, const char *text, const cli_flag *flags,
-              const gn_option_section *sections);
+// Errors: GN_ERR_IO.
+gn_status cli_help(const char *usage, const char *text, const cli_flag *flags,
+                   const gn_option_section *sections);
 
 // Value of an own flag, NULL if absent.
 const char *cli_value(const cli_line *line, const cli_flag *flags, const char *name);

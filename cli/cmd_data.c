@@ -271,7 +271,7 @@ static gn_status run_verb(size_t verb, int argc, char **argv)
     cli_line line;
     GN_TRY(cli_parse(&line, argc, argv, self.flags, sections, 1));
     if (line.help) {
-        cli_help(verbs[verb].usage, verbs[verb].about, self.flags, sections);
+        GN_TRY(cli_help(verbs[verb].usage, verbs[verb].about, self.flags, sections));
         return verbs[verb].sections & FEATURES ? print_feature_table() : GN_OK;
     }
     for (size_t i = 0; i < line.options; i++)

@@ -95,6 +95,18 @@ static gn_status measure(evaluation *self)
     return rl_evaluate_baselines(self->baseline, &self->arena, &self->agent);
 }
 
+static uint64_t split_bars(const evaluation *self)
+{
+    const market_range *range = &self->arena.market->range;
+    return range->end - range->first;
+}
+
+// JSON has no infinity: a CAGR of a few lucky bars is null.
+static json_t *number_json(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
 static json_t *result_json(const rl_result *result, bool market)
 {
     const market_performance *performance = &result->performance;
@@ -103,12 +115,13 @@ static json_t *result_json(const rl_result *result, bool market)
                          "min_return", result->min_return, "max_return", result->max_return,
                          "mean_length", result->mean_length, "episodes",
                          (json_int_t)result->episodes);
-    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:f}", "total_return",
-                     performance->total_return, "cagr", performance->cagr, "volatility",
-                     performance->volatility, "sharpe", performance->sharpe, "sortino",
-                     performance->sortino, "max_drawdown", performance->max_drawdown, "calmar",
-                     performance->calmar, "trades", (json_int_t)result->trades, "turnover",
-                     result->turnover, "costs", result->costs, "exposure", result->exposure);
+    return json_pack("{s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:I, s:f, s:f, s:f, s:b}", "total_return",
+                     performance->total_return, "cagr", number_json(performance->cagr),
+                     "volatility", performance->volatility, "sharpe", performance->sharpe,
+                     "sortino", performance->sortino, "max_drawdown", performance->max_drawdown,
+                     "calmar", number_json(performance->calmar), "trades",
+                     (json_int_t)result->trades, "turnover", result->turnover, "costs",
+                     result->costs, "exposure", result->exposure, "ruined", result->ruined);
 }
 
 static gn_status print_json(const evaluation *self)
@@ -175,8 +188,7 @@ static void table_head(gn_text *out, const evaluation *self)
     market_time_format_iso(market->bars->time_ns[range->end - 1], last);
     gn_text_append(out, "%s\nsplit %s: %llu bars, %.10s to %.10s, %g bars a year\n",
                    self->config->run.data, market_split_names[self->split],
-                   (unsigned long long)self->agent.performance.bars, first, last,
-                   market->bars->bars_per_year);
+                   (unsigned long long)split_bars(self), first, last, market->bars->bars_per_year);
     gn_text_append(out,
                    "costs in bps: fee %g, half spread %g, slippage %g, funding %g, borrow %g\n",
                    trading->fee_bps, trading->half_spread_bps, trading->slippage_bps,
@@ -194,6 +206,16 @@ static void table_head(gn_text *out, const evaluation *self)
     gn_text_append(out, columns, "", "%", "%", "", "", "DD %", "", "over", "%", "sure%");
 }
 
+static void table_ruins(gn_text *out, const evaluation *self)
+{
+    static const char ruined[] = "%s was ruined before the end of the split\n";
+    if (self->agent.ruined)
+        gn_text_append(out, ruined, self->config->run.agent);
+    for (size_t i = 0; i < RL_BASELINE_COUNT; i++)
+        if (self->baseline[i].ruined)
+            gn_text_append(out, ruined, rl_baselines[i].label);
+}
+
 static gn_status print_table(const evaluation *self)
 {
     gn_text out = { 0 };
@@ -203,8 +225,7 @@ static gn_status print_table(const evaluation *self)
         table_row(&out, self->config->run.agent, agent);
         for (size_t i = 0; i < RL_BASELINE_COUNT; i++)
             table_row(&out, rl_baselines[i].label, &self->baseline[i]);
-        if (agent->ruined)
-            gn_text_append(&out, "\nthe agent was ruined before the end of the split\n");
+        table_ruins(&out, self);
     } else {
         gn_text_append(&out,
                        "%s, %llu greedy episodes, weights of step %llu\n"
@@ -222,8 +243,7 @@ int cmd_eval(int argc, char **argv)
     cli_line line;
     gn_status status = cli_parse(&line, argc, argv, flags, NULL, 1);
     if (status == GN_OK && line.help) {
-        cli_help(usage, about, flags, NULL);
-        return 0;
+        return cli_help(usage, about, flags, NULL) == GN_OK ? 0 : cli_fail(GN_ERR_IO);
     }
     if (status == GN_OK)
         status = rl_config_create(&self.config);

@@ -21,8 +21,7 @@ static int list(int argc, char **argv, const char *usage, const char *about, con
     cli_line line;
     gn_status status = cli_parse(&line, argc, argv, flags, NULL, positionals);
     if (status == GN_OK && line.help) {
-        cli_help(usage, about, flags, NULL);
-        return 0;
+        return cli_help(usage, about, flags, NULL) == GN_OK ? 0 : cli_fail(GN_ERR_IO);
     }
     gn_text out = { 0 };
     if (status == GN_OK)

@@ -64,8 +64,7 @@ int cmd_resume(int argc, char **argv)
     int exit_status = 0;
     gn_status status = cli_parse(&line, argc, argv, flags, NULL, 1);
     if (status == GN_OK && line.help) {
-        cli_help(usage, about, flags, NULL);
-        return 0;
+        return cli_help(usage, about, flags, NULL) == GN_OK ? 0 : cli_fail(GN_ERR_IO);
     }
     if (status == GN_OK)
         status = rl_config_create(&config);

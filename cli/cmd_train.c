@@ -41,8 +41,8 @@ static gn_status name_folder(const rl_config *config, const char *told, char *re
     return GN_OK;
 }
 
-// The run remembers its data wherever it is resumed from. A path that does not exist stays: opening
-// it will say so.
+// The run finds its data and cache wherever it is resumed from. A path that does not exist stays:
+// opening it will say so.
 static void make_absolute(char path[GN_OPTION_TEXT_SIZE])
 {
     char *absolute = path[0] ? realpath(path, NULL) : NULL;
@@ -58,6 +58,7 @@ static gn_status resolve(rl_config *config, const cli_line *line)
         return gn_fail(GN_ERR_ARG, "nothing to train on: pass --data FILE or --env NAME");
     GN_TRY(rl_config_resolve(config, file, line->option, line->options));
     make_absolute(config->run.data);
+    make_absolute(config->market.cache);
     return GN_OK;
 }
 
@@ -83,7 +84,8 @@ int cmd_train(int argc, char **argv)
     if (status == GN_OK)
         status = cli_parse(&line, argc, argv, flags, config->sections, 0);
     if (status == GN_OK && line.help) {
-        cli_help(usage, about, flags, config->sections);
+        status = cli_help(usage, about, flags, config->sections);
+        exit_status = status == GN_OK ? 0 : cli_fail(status);
     } else {
         if (status == GN_OK)
             status = resolve(config, &line);

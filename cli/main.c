@@ -38,7 +38,8 @@ int main(int argc, char **argv)
             return commands[i].run(argc - 1, argv + 1);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         print_usage(stdout);
-        return 0;
+        return fflush(stdout) == 0 ? 0
+                                   : cli_fail(gn_fail(GN_ERR_IO, "standard output: not written"));
     }
     if (strcmp(argv[1], "--version") == 0)
         return cmd_version(1, argv + 1);

@@ -36,7 +36,7 @@ static void format_number(double value, char ret_text[32])
         snprintf(ret_text, 32, "%.4g", value);
 }
 
-// "  42 %  42000/100000  61200/s  ep 812  ret 23.1  loss 0.012  eps 0.40  ETA 0:01", under 80
+// "42 % 42000/100000 61200/s ep 812 ret 23.1 loss 0.012 eps 0.40 ETA 0:01", cut at the width.
 // columns.
 static void print_progress(const rl_progress *progress)
 {
@@ -46,10 +46,13 @@ static void print_progress(const rl_progress *progress)
     format_number(progress->loss, loss);
     format_duration(
         ((double)progress->total_steps - (double)progress->steps) / progress->steps_per_s, left);
-    fprintf(stderr,
-            "%3.0f %% %" PRIu64 " steps %.0f/s ep %" PRIu64 " ret %s loss %s eps %.2f ETA %s",
-            100 * fmin(share, 1), progress->steps, progress->steps_per_s, progress->episodes,
-            mean_return, loss, progress->epsilon, left);
+    char line[256];
+    snprintf(line, sizeof line,
+             "%3.0f %% %" PRIu64 "/%" PRIu64 " %.0f/s ep %" PRIu64
+             " ret %s loss %s eps %.2f ETA %s",
+             100 * fmin(share, 1), progress->steps, progress->total_steps, progress->steps_per_s,
+             progress->episodes, mean_return, loss, progress->epsilon, left);
+    fprintf(stderr, "%.*s", CLI_WIDTH - 1, line); // one column is left for the cursor
 }
 
 // One line drawn over itself on a terminal, a line every few seconds elsewhere.
@@ -76,7 +79,7 @@ rl_hooks cli_training_hooks(void)
     static double last_line; // when the last plain line was printed
     struct sigaction action = { .sa_handler = on_signal };
     sigemptyset(&action.sa_mask);
-    action.sa_flags = (int)SA_RESETHAND; // a second signal ends the process at once
+    action.sa_flags = (int)(SA_RESTART | SA_RESETHAND); // a second signal ends the process at once
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGXFSZ, SIG_IGN); // a file size limit is an error like a full disk
@@ -115,9 +118,9 @@ int cli_training_run(rl_trainer *trainer, const char *folder)
     rl_progress before = rl_trainer_progress(trainer);
     if (before.steps >= before.total_steps) {
         fprintf(stderr,
-                "gannet: nothing to do: the run has all its %" PRIu64 " steps "
+                "gannet: nothing to do: the run has its %" PRIu64 " steps "
                 "(--steps N trains on)\n",
-                before.total_steps);
+                before.steps);
         return 0;
     }
     gn_status status = rl_trainer_run(trainer);

@@ -8,7 +8,7 @@
 
 #include "nn/layout.h"
 
-enum { NN_MAX_BATCH = 65536 };
+enum { NN_MAX_BATCH = 131072 };
 
 typedef struct nn_net nn_net;
 

@@ -208,8 +208,9 @@ static gn_status compare_text(replay_store *store, MDB_txn *txn, const char *nam
     if (code != 0)
         return store_fail(store, code == MDB_NOTFOUND ? MDB_CORRUPTED : code, name);
     if (size != strlen(wanted) || memcmp(data, wanted, size) != 0)
-        return gn_fail(GN_ERR_STATE, "%s: %s is '%.*s', not '%s'", store->path, name, (int)size,
-                       (const char *)data, wanted);
+        return gn_fail(GN_ERR_STATE,
+                       "%s: belongs to another run or to other options: its %s is '%.*s', not '%s'",
+                       store->path, name, (int)size, (const char *)data, wanted);
     return GN_OK;
 }
 
@@ -258,6 +259,7 @@ static gn_status open_store(replay_store *store, const char *folder, const about
     GN_TRY(gn_file_lock(&store->lock, lock_path));
     GN_TRY(replay_store_check(store->path));
     GN_TRY(open_env(store, folder));
+    GN_TRY(gn_path_sync(folder)); // the entries of files that are new
     GN_TRY(write_in_txn(store, open_databases, about, "open"));
     return check_about(store, about);
 }

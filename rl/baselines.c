@@ -125,6 +125,7 @@ static void add_share(rl_result *sum, const rl_result *result)
     sum->turnover += share * result->turnover;
     sum->costs += share * result->costs;
     sum->exposure += share * result->exposure;
+    sum->ruined |= result->ruined;
     sum->trades += result->trades; // divided once, at the end
 }
 

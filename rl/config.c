@@ -111,6 +111,8 @@ static size_t env_class_count(void)
     return count;
 }
 
+enum { FIXED_SECTIONS = 11 };
+
 // The fixed sections, then one for each environment that has options.
 static void fill_sections(rl_config *config)
 {
@@ -128,7 +130,8 @@ static void fill_sections(rl_config *config)
           &config->features },
         { "split", "Training, validation and test bars.", market_split_options, &config->split },
     };
-    size_t count = sizeof fixed / sizeof *fixed;
+    _Static_assert(sizeof fixed / sizeof *fixed == FIXED_SECTIONS, "room for all sections");
+    size_t count = FIXED_SECTIONS;
     memcpy(config->sections, fixed, sizeof fixed);
     for (size_t i = 0; env_classes[i]; i++) {
         const env_class *class = env_classes[i];
@@ -140,7 +143,6 @@ static void fill_sections(rl_config *config)
 
 gn_status rl_config_create(rl_config **ret_config)
 {
-    enum { FIXED_SECTIONS = 11 };
     size_t classes = env_class_count();
     rl_config *config = NULL;
     gn_status status = gn_alloc(&config, 1, sizeof *config);
@@ -198,6 +200,19 @@ gn_status rl_config_resolve(rl_config *config, const char *file, const char *con
     return apply_file_and_flags(config, file, flag, flags);
 }
 
+// Whether the store can lie there: not in the run's folder itself, nor in what the run keeps there.
+static bool is_replay_path(const char *path)
+{
+    static const char *const taken[] = {
+        "", ".", "..", "best", "checkpoints", "last-good", "lock", "metrics.jsonl", "run.ini"
+    };
+    size_t first = strcspn(path, "/");
+    for (size_t i = 0; path[0] != '/' && i < sizeof taken / sizeof *taken; i++)
+        if (strlen(taken[i]) == first && strncmp(path, taken[i], first) == 0)
+            return false;
+    return true;
+}
+
 gn_status rl_config_check(const rl_config *config)
 {
     const env_class *class = NULL;
@@ -211,6 +226,11 @@ gn_status rl_config_check(const rl_config *config)
     if (!class->needs_market && config->eval.metric == RL_METRIC_SHARPE)
         return gn_fail(GN_ERR_CONFIG, "eval.metric: environment %s has no Sharpe ratio; use return",
                        class->name);
+    if (!is_replay_path(config->replay.path))
+        return gn_fail(GN_ERR_CONFIG,
+                       "replay.path: '%s' is not a folder for the store alone: give a path, a name "
+                       "the run does not use itself, or none",
+                       config->replay.path);
     if (config->replay.capacity / config->train.envs < 2)
         return gn_fail(GN_ERR_CONFIG,
                        "replay.capacity: %lld slots are fewer than 2 for each of %lld environments",

@@ -46,6 +46,9 @@ static gn_status evaluation_open(evaluation *self)
                                   .purpose = GN_RANDOM_EVAL,
                                   .mode = ENV_EVALUATE,
                                   .market = arena->market };
+    if (arena->market && arena->kind != &trading_class)
+        return gn_fail(GN_ERR_UNSUPPORTED, "environment %s: its account cannot be evaluated",
+                       arena->kind->name);
     GN_TRY(arena->kind->create(&self->env, arena->config, &context));
     arena->kind->spec(self->env, &self->spec);
     GN_TRY(gn_alloc(&self->record, 1, self->spec.record_size));
@@ -141,6 +144,14 @@ static gn_status run_all(evaluation *self, rl_result *ret_result)
         GN_TRY(measure_curve(self, &result));
     *ret_result = result;
     return GN_OK;
+}
+
+gn_status rl_arena_check(const rl_arena *arena)
+{
+    evaluation self = { .arena = arena };
+    gn_status status = evaluation_open(&self);
+    evaluation_close(&self);
+    return status;
 }
 
 gn_status rl_evaluate(rl_result *ret_result, const rl_arena *arena, const rl_policy *policy)

@@ -45,7 +45,12 @@ typedef struct rl_result {
     bool ruined;
 } rl_result;
 
-// Errors: those of the environment; GN_ERR_MEMORY.
+// Whether an evaluation there is possible: without running it.
+// Errors: those of the environment; GN_ERR_UNSUPPORTED for a market that is not the trading
+// environment's, whose account nothing here can read.
+gn_status rl_arena_check(const rl_arena *arena);
+
+// Errors: those of rl_arena_check; GN_ERR_MEMORY; GN_ERR_NUMERIC.
 gn_status rl_evaluate(rl_result *ret_result, const rl_arena *arena, const rl_policy *policy);
 
 // A rule that trades without learning.

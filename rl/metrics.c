@@ -20,6 +20,15 @@ struct rl_metrics {
     gn_text buffer; // whole lines not written yet, and the one being made
 };
 
+gn_status rl_metrics_length(const char *path, uint64_t *ret_length)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 && errno != ENOENT)
+        return gn_fail_errno(errno, "%s", path);
+    *ret_length = gn_path_exists(path) ? (uint64_t)info.st_size : 0;
+    return GN_OK;
+}
+
 static gn_status open_at(rl_metrics *metrics, const char *path, uint64_t length)
 {
     GN_TRY(gn_copy_text(&metrics->path, path));
@@ -36,7 +45,7 @@ static gn_status open_at(rl_metrics *metrics, const char *path, uint64_t length)
         lseek(metrics->file, 0, SEEK_END) == (off_t)-1)
         return gn_fail_errno(errno, "%s", path);
     metrics->length = length;
-    return GN_OK;
+    return gn_path_sync_parent(path);
 }
 
 gn_status rl_metrics_open(rl_metrics **ret_metrics, const char *path, uint64_t length)

@@ -3,7 +3,8 @@
 // length of the file is a function of the run too.
 //
 //     {"type":"episode","step":812,"episode":9,"copy":0,"return":24,"length":24}
-//     {"type":"train","step":1000,...,"loss":0.41,"timing":{"seconds":1.020000e-01,"steps_per_s":9.800000e+03}}
+//     {"type":"train","step":1000,...,"loss":0.41,
+//      "timing":{"seconds":1.020000e-01,"steps_per_s":9.800000e+03}}
 //     {"type":"eval","step":10000,"split":"validation","return":201.3,...}
 //
 // Lines are buffered until flush; sync makes them durable and tells the length a checkpoint has to
@@ -22,6 +23,9 @@ typedef struct rl_metrics rl_metrics;
 // checkpoint it continues from goes.
 // Errors: GN_ERR_CORRUPT if the file is shorter than `length`; GN_ERR_IO, GN_ERR_FULL.
 gn_status rl_metrics_open(rl_metrics **ret_metrics, const char *path, uint64_t length);
+
+// Bytes in the file, 0 if there is none.
+gn_status rl_metrics_length(const char *path, uint64_t *ret_length);
 
 // Closes without writing what is still buffered (flush or sync before).
 void rl_metrics_close(rl_metrics **metrics);

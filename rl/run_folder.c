@@ -9,7 +9,7 @@
 struct rl_run_folder {
     int lock;
     char path[GN_PATH_SIZE], ini[GN_PATH_SIZE], metrics[GN_PATH_SIZE];
-    char checkpoints[GN_PATH_SIZE], best[GN_PATH_SIZE];
+    char checkpoints[GN_PATH_SIZE], best[GN_PATH_SIZE], last_good[GN_PATH_SIZE];
 };
 
 static gn_status name_paths(rl_run_folder *folder, const char *path)
@@ -19,6 +19,7 @@ static gn_status name_paths(rl_run_folder *folder, const char *path)
     GN_TRY(gn_path_join(folder->ini, path, "run.ini"));
     GN_TRY(gn_path_join(folder->metrics, path, "metrics.jsonl"));
     GN_TRY(gn_path_join(folder->checkpoints, path, "checkpoints"));
+    GN_TRY(gn_path_join(folder->last_good, path, "last-good"));
     return gn_path_join(folder->best, path, "best");
 }
 
@@ -60,6 +61,7 @@ static gn_status create(rl_run_folder *folder, const char *path, const rl_config
     GN_TRY(rl_run_folder_check_new(path));
     GN_TRY(gn_folder_create(path));
     GN_TRY(take_lock(folder));
+    GN_TRY(rl_run_folder_check_new(path)); // nobody came in between
     return rl_run_folder_write(folder, config);
 }
 
@@ -96,6 +98,11 @@ gn_status rl_run_folder_open(rl_run_folder **ret_folder, const char *path)
     GN_TRY(gn_alloc(&folder, 1, sizeof *folder));
     folder->lock = -1;
     return finish(ret_folder, folder, open_existing(folder, path));
+}
+
+void rl_run_folder_discard(rl_run_folder *folder)
+{
+    (void)gn_path_remove(folder->path); // a failure leaves a folder that says what it is
 }
 
 void rl_run_folder_close(rl_run_folder **folder)
@@ -140,6 +147,11 @@ const char *rl_run_folder_checkpoints(const rl_run_folder *folder)
 const char *rl_run_folder_best(const rl_run_folder *folder)
 {
     return folder->best;
+}
+
+const char *rl_run_folder_last_good(const rl_run_folder *folder)
+{
+    return folder->last_good;
 }
 
 const char *rl_run_folder_metrics(const rl_run_folder *folder)

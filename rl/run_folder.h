@@ -4,6 +4,7 @@
 //     DIR/metrics.jsonl     what happened
 //     DIR/checkpoints/      snapshots to continue from
 //     DIR/best/             weights that were best in evaluation
+//     DIR/last-good/        weights of before a number became infinite or NaN, if one did
 //     DIR/replay/           the replay store
 //     DIR/lock              held while a process trains here
 
@@ -24,6 +25,10 @@ gn_status rl_run_folder_create(rl_run_folder **ret_folder, const char *path,
 
 // Locks the folder of an existing run.  Errors: GN_ERR_NOT_FOUND if it is none; GN_ERR_BUSY.
 gn_status rl_run_folder_open(rl_run_folder **ret_folder, const char *path);
+
+// Removes a folder that was just created, with what is in it.
+void rl_run_folder_discard(rl_run_folder *folder);
+
 void rl_run_folder_close(rl_run_folder **folder);
 
 // Options of the run in `path`; no lock needed.  Errors: GN_ERR_NOT_FOUND; GN_ERR_CONFIG.
@@ -36,6 +41,7 @@ gn_status rl_run_folder_write(rl_run_folder *folder, const rl_config *config);
 const char *rl_run_folder_path(const rl_run_folder *folder);
 const char *rl_run_folder_checkpoints(const rl_run_folder *folder);
 const char *rl_run_folder_best(const rl_run_folder *folder);
+const char *rl_run_folder_last_good(const rl_run_folder *folder);
 const char *rl_run_folder_metrics(const rl_run_folder *folder);
 
 #endif

@@ -225,25 +225,46 @@ static gn_status read_parts(rl_snapshot *ret_snapshot, const json_t *root, const
     return status;
 }
 
-gn_status rl_snapshot_read(rl_snapshot *ret_snapshot, const char *folder, uint64_t step)
+// The manifest of folder/STEP, whose path goes to ret_path [GN_PATH_SIZE], parsed and checked.
+static gn_status read_manifest(json_t **ret_root, rl_snapshot_info *ret_info, char *ret_path,
+                               const char *folder, uint64_t step)
 {
-    char path[GN_PATH_SIZE], manifest_path[GN_PATH_SIZE];
-    GN_TRY(snapshot_path(path, folder, step, ""));
-    GN_TRY(gn_path_join(manifest_path, path, manifest_name));
+    char path[GN_PATH_SIZE];
+    GN_TRY(snapshot_path(ret_path, folder, step, ""));
+    GN_TRY(gn_path_join(path, ret_path, manifest_name));
     void *manifest = NULL;
     size_t size = 0;
-    GN_TRY(gn_file_read(&manifest, &size, manifest_path));
+    GN_TRY(gn_file_read(&manifest, &size, path));
     json_t *root = NULL;
     if (manifest_is_whole(manifest, size))
         root = json_loadb(manifest, size, JSON_REJECT_DUPLICATES, NULL);
     gn_free(&manifest);
     if (!root)
-        return gn_fail(GN_ERR_CORRUPT, "%s: its checksum is not that of its text", manifest_path);
-
-    rl_snapshot snapshot = { 0 };
-    gn_status status = read_info(&snapshot.info, root, manifest_path, step);
+        return gn_fail(GN_ERR_CORRUPT, "%s: its checksum is not that of its text", path);
+    gn_status status = read_info(ret_info, root, path, step);
     if (status == GN_OK)
-        status = read_parts(&snapshot, root, path);
+        *ret_root = root;
+    else
+        json_decref(root);
+    return status;
+}
+
+gn_status rl_snapshot_read_info(rl_snapshot_info *ret_info, const char *folder, uint64_t step)
+{
+    char path[GN_PATH_SIZE];
+    json_t *root = NULL;
+    GN_TRY(read_manifest(&root, ret_info, path, folder, step));
+    json_decref(root);
+    return GN_OK;
+}
+
+gn_status rl_snapshot_read(rl_snapshot *ret_snapshot, const char *folder, uint64_t step)
+{
+    char path[GN_PATH_SIZE];
+    json_t *root = NULL;
+    rl_snapshot snapshot = { 0 };
+    GN_TRY(read_manifest(&root, &snapshot.info, path, folder, step));
+    gn_status status = read_parts(&snapshot, root, path);
     json_decref(root);
     if (status != GN_OK) {
         rl_snapshot_free(&snapshot);
@@ -303,8 +324,30 @@ gn_status rl_snapshot_remove(const char *folder, uint64_t step)
     return gn_path_remove(path);
 }
 
+static gn_status remove_leftovers(const char *folder)
+{
+    char **names = NULL;
+    size_t count = 0;
+    GN_TRY(gn_folder_list(&names, &count, folder));
+    gn_status status = GN_OK;
+    for (size_t i = 0; i < count && status == GN_OK; i++) {
+        size_t length = strlen(names[i]);
+        if (length < 4 || strcmp(names[i] + length - 4, ".tmp") != 0)
+            continue;
+        char path[GN_PATH_SIZE];
+        status = gn_path_join(path, folder, names[i]);
+        if (status == GN_OK)
+            status = gn_path_remove(path);
+    }
+    gn_free(&names);
+    return status;
+}
+
 gn_status rl_snapshot_prune(const char *folder, uint64_t step)
 {
+    if (!gn_path_exists(folder))
+        return GN_OK;
+    GN_TRY(remove_leftovers(folder));
     uint64_t *steps = NULL;
     size_t count = 0;
     GN_TRY(rl_snapshot_list(&steps, &count, folder));
@@ -324,25 +367,6 @@ gn_status rl_snapshot_remove_after(const char *folder, uint64_t step)
     for (size_t i = count; i-- > 0 && steps[i] > step && status == GN_OK;)
         status = rl_snapshot_remove(folder, steps[i]);
     gn_free(&steps);
-    return status;
-}
-
-static gn_status remove_leftovers(const char *folder)
-{
-    char **names = NULL;
-    size_t count = 0;
-    GN_TRY(gn_folder_list(&names, &count, folder));
-    gn_status status = GN_OK;
-    for (size_t i = 0; i < count && status == GN_OK; i++) {
-        size_t length = strlen(names[i]);
-        if (length < 4 || strcmp(names[i] + length - 4, ".tmp") != 0)
-            continue;
-        char path[GN_PATH_SIZE];
-        status = gn_path_join(path, folder, names[i]);
-        if (status == GN_OK)
-            status = gn_path_remove(path);
-    }
-    gn_free(&names);
     return status;
 }
 

@@ -33,6 +33,9 @@ typedef struct rl_snapshot_info {
 gn_status rl_snapshot_write(const char *folder, const rl_snapshot_info *info, const void *weights,
                             size_t weights_size, const gn_blob *state, int level);
 
+// The manifest alone.  Errors: GN_ERR_NOT_FOUND; GN_ERR_CORRUPT.
+gn_status rl_snapshot_read_info(rl_snapshot_info *ret_info, const char *folder, uint64_t step);
+
 // What was read. Release with rl_snapshot_free.
 typedef struct rl_snapshot {
     rl_snapshot_info info;
@@ -51,7 +54,8 @@ gn_status rl_snapshot_list(uint64_t **ret_steps, size_t *ret_count, const char *
 
 gn_status rl_snapshot_remove(const char *folder, uint64_t step);
 
-// Removes all but the newest one at or before `step` and those after it.
+// Removes all but the newest one at or before `step` and those after it, and left-overs of killed
+// writers.
 gn_status rl_snapshot_prune(const char *folder, uint64_t step);
 
 // Removes those after `step`.

@@ -70,7 +70,7 @@ static gn_status open_trained(rl_trained *trained, const rl_config *config, cons
         GN_TRY(gn_path_join(path, folder, "best"));
         status = read_newest(trained, path, log);
     }
-    if (status == GN_ERR_EMPTY) {
+    if (status == GN_ERR_EMPTY || status == GN_ERR_CORRUPT || status == GN_ERR_NOT_FOUND) {
         trained->which = RL_WEIGHTS_LAST;
         GN_TRY(gn_path_join(path, folder, "checkpoints"));
         status = read_newest(trained, path, log);

@@ -11,7 +11,7 @@ typedef enum rl_weights { RL_WEIGHTS_BEST, RL_WEIGHTS_LAST } rl_weights;
 typedef struct rl_trained rl_trained;
 
 // Loads weights of the run in `folder`, whose options `config` holds: those best in evaluation (if
-// there was none: the last), or those of the newest whole checkpoint. market: what the agent will
+// there are none: the last), or those of the newest whole checkpoint. market: what the agent will
 // act on, NULL without one. Errors: GN_ERR_NOT_FOUND if no weights were written yet;
 // GN_ERR_CORRUPT; GN_ERR_FORMAT if they do not fit the options.
 gn_status rl_trained_open(rl_trained **ret_trained, const rl_config *config, const char *folder,

@@ -14,6 +14,16 @@
 
 static const double progress_interval = 0.2; // seconds
 
+// Where evaluations take place: the validation split, or episodes of their own.
+static gn_status open_arena(rl_trainer *trainer, rl_arena *ret_arena)
+{
+    const rl_config *config = trainer->config;
+    *ret_arena =
+        (rl_arena){ .seed = (uint64_t)config->run.seed, .episodes = config->eval.episodes };
+    GN_TRY(rl_config_env(config, &ret_arena->kind, &ret_arena->config));
+    return rl_dataset_market(trainer->dataset, MARKET_VALIDATION, &ret_arena->market);
+}
+
 static gn_status open_environment(rl_trainer *trainer)
 {
     const rl_config *config = trainer->config;
@@ -29,6 +39,11 @@ static gn_status open_environment(rl_trainer *trainer)
                                   .mode = ENV_TRAIN,
                                   .market = market };
     GN_TRY(vec_env_create(&trainer->env, class, env_config, &context));
+    rl_arena arena;
+    if (config->eval.every > 0) {
+        GN_TRY(open_arena(trainer, &arena));
+        GN_TRY(rl_arena_check(&arena));
+    }
     return rl_config_name(config, rl_dataset_hash(trainer->dataset), trainer->name);
 }
 
@@ -46,7 +61,8 @@ static gn_status open_parts(rl_trainer *trainer)
     GN_TRY(open_environment(trainer));
     const env_spec *spec = vec_env_spec(trainer->env);
     GN_TRY(rl_learner_create(&trainer->learner, config, spec));
-    GN_TRY(device_resolve(&device, config->run.device, trainer->hooks.log));
+    GN_TRY(
+        device_resolve(&device, config->run.device, trainer->folder ? NULL : trainer->hooks.log));
     GN_TRY(gn_alloc(&trainer->explore, envs, sizeof *trainer->explore));
     GN_TRY(gn_alloc(&trainer->action, envs, sizeof *trainer->action));
     GN_TRY(gn_alloc(&trainer->observation, 1, spec->observation_size));
@@ -98,26 +114,47 @@ static gn_status refuse_old_replay(const rl_trainer *trainer, const char *folder
     return GN_OK;
 }
 
+static gn_status open_files(rl_trainer *trainer)
+{
+    GN_TRY(open_buffer(trainer));
+    GN_TRY(rl_metrics_open(&trainer->metrics, rl_run_folder_metrics(trainer->folder), 0));
+    return begin(trainer);
+}
+
 static gn_status create(rl_trainer *trainer, const char *folder)
 {
     GN_TRY(open_parts(trainer));
     GN_TRY(rl_run_folder_check_new(folder));
     GN_TRY(refuse_old_replay(trainer, folder));
     GN_TRY(rl_run_folder_create(&trainer->folder, folder, trainer->config));
-    GN_TRY(open_buffer(trainer));
-    GN_TRY(rl_metrics_open(&trainer->metrics, rl_run_folder_metrics(trainer->folder), 0));
-    return begin(trainer);
+    gn_status status = open_files(trainer);
+    if (status != GN_OK)
+        rl_run_folder_discard(trainer->folder);
+    return status;
+}
+
+// The last round may overshoot; more than that was asked for by mistake.
+static gn_status check_length(const rl_trainer *trainer)
+{
+    const rl_train_config *train = &trainer->config->train;
+    uint64_t steps = trainer->counters.steps;
+    if (steps >= (uint64_t)(train->steps + train->every * train->envs))
+        return gn_fail(GN_ERR_CONFIG, "train.steps: %lld is below the %" PRIu64 " steps done",
+                       (long long)train->steps, steps);
+    return GN_OK;
 }
 
 static gn_status resume(rl_trainer *trainer, const char *folder, uint64_t from)
 {
     GN_TRY(rl_run_folder_open(&trainer->folder, folder));
     GN_TRY(open_parts(trainer));
+    GN_TRY(rl_trainer_check_name(trainer));
     GN_TRY(open_buffer(trainer));
     bool restored = false;
     GN_TRY(rl_trainer_restore(trainer, from, &restored));
     if (!restored)
         GN_TRY(begin(trainer));
+    GN_TRY(check_length(trainer));
     return rl_run_folder_write(trainer->folder, trainer->config);
 }
 
@@ -341,9 +378,8 @@ static void write_eval_line(rl_trainer *trainer, const rl_result *result, bool m
 static gn_status evaluate(rl_trainer *trainer)
 {
     const rl_config *config = trainer->config;
-    rl_arena arena = { .seed = (uint64_t)config->run.seed, .episodes = config->eval.episodes };
-    GN_TRY(rl_config_env(config, &arena.kind, &arena.config));
-    GN_TRY(rl_dataset_market(trainer->dataset, MARKET_VALIDATION, &arena.market));
+    rl_arena arena;
+    GN_TRY(open_arena(trainer, &arena));
     const rl_policy policy = rl_greedy_policy(trainer->learner);
     rl_result result;
     GN_TRY(rl_evaluate(&result, &arena, &policy));
@@ -356,7 +392,7 @@ static gn_status evaluate(rl_trainer *trainer)
     if (!(metric > counters->best_metric) && !isnan(counters->best_metric))
         return GN_OK;
     counters->best_metric = metric;
-    return rl_trainer_write_best(trainer);
+    return rl_trainer_write_weights(trainer, rl_run_folder_best(trainer->folder));
 }
 
 // Whether a multiple of `every` lies in (before, now]; never for 0.
@@ -413,15 +449,29 @@ static gn_status run_rounds(rl_trainer *trainer)
     return rl_trainer_finish_checkpoint(trainer);
 }
 
+// Where numbers went wrong the parameters are still those of before.
+static void keep_last_good(rl_trainer *trainer)
+{
+    const char *folder = rl_run_folder_last_good(trainer->folder);
+    if (rl_trainer_write_weights(trainer, folder) != GN_OK)
+        gn_log_warning(trainer->hooks.log, "%s", gn_error_text());
+    else
+        gn_log_info(trainer->hooks.log, "the last good weights are in %s/%" PRIu64, folder,
+                    trainer->counters.steps);
+}
+
 gn_status rl_trainer_run(rl_trainer *trainer)
 {
     gn_status status = run_rounds(trainer);
     if (status == GN_OK)
         return GN_OK;
-    // The snapshot in the background may still become whole; its own failure would hide the reason.
     char reason[1024];
     snprintf(reason, sizeof reason, "%s", gn_error_text());
-    (void)rl_trainer_finish_checkpoint(trainer);
+    // The snapshot in the background may still become whole.
+    if (rl_trainer_finish_checkpoint(trainer) != GN_OK)
+        gn_log_warning(trainer->hooks.log, "%s", gn_error_text());
+    if (status == GN_ERR_NUMERIC)
+        keep_last_good(trainer);
     return gn_fail(status, "%s", reason);
 }
 

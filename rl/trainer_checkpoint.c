@@ -112,12 +112,11 @@ gn_status rl_trainer_write_checkpoint(rl_trainer *trainer)
     return GN_OK;
 }
 
-gn_status rl_trainer_write_best(rl_trainer *trainer)
+gn_status rl_trainer_write_weights(rl_trainer *trainer, const char *folder)
 {
     rl_snapshot_info info = { .step = trainer->counters.steps,
                               .metric = trainer->counters.best_metric };
     memcpy(info.run, trainer->name, sizeof info.run);
-    const char *folder = rl_run_folder_best(trainer->folder);
     void *weights = NULL;
     size_t size = 0;
     GN_TRY(gn_folder_create(folder));
@@ -128,23 +127,61 @@ gn_status rl_trainer_write_best(rl_trainer *trainer)
     return status;
 }
 
+static gn_status check_name(const rl_trainer *trainer, const rl_snapshot_info *info)
+{
+    if (strcmp(info->run, trainer->name) == 0)
+        return GN_OK;
+    return gn_fail(GN_ERR_STATE,
+                   "checkpoint %" PRIu64 ": the options or the data of this run were changed after "
+                   "it was written (run %s, now %s)",
+                   info->step, info->run, trainer->name);
+}
+
+gn_status rl_trainer_check_name(const rl_trainer *trainer)
+{
+    const char *folder = rl_run_folder_checkpoints(trainer->folder);
+    uint64_t *steps = NULL;
+    size_t count = 0;
+    GN_TRY(rl_snapshot_list(&steps, &count, folder));
+    gn_status status = GN_OK;
+    rl_snapshot_info info;
+    while (count > 0 && rl_snapshot_read_info(&info, folder, steps[count - 1]) != GN_OK)
+        count--; // damaged: restoring will say so
+    if (count > 0)
+        status = check_name(trainer, &info);
+    gn_free(&steps);
+    return status;
+}
+
+// Takes back the lines written after the checkpoint. Lines that are missing are no reason not to go
+// on.
+static gn_status reopen_metrics(rl_trainer *trainer, uint64_t length)
+{
+    const char *path = rl_run_folder_metrics(trainer->folder);
+    uint64_t there = 0;
+    GN_TRY(rl_metrics_length(path, &there));
+    if (there < length) {
+        gn_log_warning(trainer->hooks.log,
+                       "%s: %" PRIu64 " bytes of the %" PRIu64 " at the checkpoint: lines are lost",
+                       path, there, length);
+        length = there;
+    }
+    rl_metrics_close(&trainer->metrics);
+    return rl_metrics_open(&trainer->metrics, path, length);
+}
+
+// Everything is read and verified before anything on disk is taken back.
 static gn_status apply_snapshot(rl_trainer *trainer, rl_snapshot *snapshot)
 {
     const rl_snapshot_info *info = &snapshot->info;
     uint64_t metrics_length = 0;
-    if (strcmp(info->run, trainer->name) != 0)
-        return gn_fail(GN_ERR_STATE,
-                       "checkpoint %" PRIu64 ": the options or the data of this run were changed "
-                       "after it was written (run %s, now %s)",
-                       info->step, info->run, trainer->name);
+    GN_TRY(check_name(trainer, info));
     GN_TRY(nn_safetensors_decode(rl_learner_layout(trainer->learner), snapshot->weights,
                                  snapshot->weights_size, rl_learner_parameters(trainer->learner)));
     GN_TRY(load_state(trainer, &snapshot->state, &metrics_length));
-    rl_metrics_close(&trainer->metrics);
-    GN_TRY(
-        rl_metrics_open(&trainer->metrics, rl_run_folder_metrics(trainer->folder), metrics_length));
     if (trainer->on_disk)
         GN_TRY(replay_buffer_rollback(trainer->buffer, info->step, info->replay_checksum));
+    GN_TRY(reopen_metrics(trainer, metrics_length));
     trainer->staged_step = trainer->durable_step = info->step;
     return GN_OK;
 }

@@ -71,7 +71,10 @@ gn_status rl_trainer_finish_checkpoint(rl_trainer *trainer);
 // emptied, and the run is to begin.
 gn_status rl_trainer_restore(rl_trainer *trainer, uint64_t from, bool *ret_restored);
 
-// Weights of now as the best so far.
-gn_status rl_trainer_write_best(rl_trainer *trainer);
+// Weights of now as a snapshot without state.
+gn_status rl_trainer_write_weights(rl_trainer *trainer, const char *folder);
+
+// Errors: GN_ERR_STATE if the newest readable checkpoint is of other options or data.
+gn_status rl_trainer_check_name(const rl_trainer *trainer);
 
 #endif

@@ -10,11 +10,12 @@ gn_status device_resolve(device_kind *ret_device, const char *name, const gn_log
     bool index = strncmp(name, "cuda:", 5) == 0 && name[5] != '\0' &&
                  strspn(name + 5, "0123456789") == strlen(name + 5);
     if (strcmp(name, "cuda") == 0 || index)
-        return gn_fail(GN_ERR_UNSUPPORTED, "device %s: this build computes on the CPU only", name);
+        return gn_fail(GN_ERR_UNSUPPORTED, "run.device: %s: this build computes on the CPU only",
+                       name);
     if (strcmp(name, "auto") == 0)
-        gn_log_info(log, "device auto: computing on the CPU, this build has no CUDA support");
+        gn_log_info(log, "run.device auto: computing on the CPU, this build has no CUDA support");
     else if (strcmp(name, "cpu") != 0)
-        return gn_fail(GN_ERR_CONFIG, "device \"%s\" is none of cpu, cuda, cuda:N, auto", name);
+        return gn_fail(GN_ERR_CONFIG, "run.device: '%s' is none of cpu, cuda, cuda:N, auto", name);
     *ret_device = DEVICE_CPU;
     return GN_OK;
 }

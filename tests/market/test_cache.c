@@ -260,6 +260,7 @@ static void a_cache_that_cannot_be_written_is_an_error(void **state)
     strcpy(s.config.cache, s.path); // a file, not a folder
     expect_fails(GN_ERR_EXISTS, "market.cache: ", market_bars_open(&bars, s.path, &s.config, NULL));
     expect_ok(gn_path_join(s.config.cache, s.folder, "full"));
+    expect_ok(gn_folder_create(s.config.cache));
     gn_file_fail_at(1, ENOSPC);
     gn_status status = market_bars_open(&bars, s.path, &s.config, NULL);
     gn_file_fail_at(0, 0);
