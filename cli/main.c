@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -27,8 +29,20 @@ static void print_usage(FILE *out)
     fprintf(out, "\n`gannet COMMAND --help` tells more.\n");
 }
 
+// A file of ours must never become standard output or error of a process that was started without.
+static void open_standard_files(void)
+{
+    int file;
+    do
+        file = open("/dev/null", O_RDWR);
+    while (file >= 0 && file <= STDERR_FILENO);
+    if (file >= 0)
+        close(file);
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_files();
     if (argc < 2) {
         print_usage(stderr);
         return 2;

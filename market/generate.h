@@ -9,8 +9,8 @@
 // on average. Within a bar, high and low come from a Brownian bridge between open and close; volume
 // is log-normal, larger when the bar moves more. open_t = close_{t-1}.
 //
-// With the defaults a learner can earn after costs (fee 1 bp, half spread 0.5 bp): pulls are strong,
-// and trends mostly over before moving averages have seen them.
+// With the defaults a learner can earn after costs (fee 1 bp, half spread 0.5 bp): pulls are
+// strong, and trends mostly over before moving averages have seen them.
 
 #ifndef MARKET_GENERATE_H
 #define MARKET_GENERATE_H

@@ -69,13 +69,22 @@ static const role quote_role = { "quote volume", "",
 
 enum { NONE = -1 };
 
+// Case does not matter, nor do blanks around the name.
+static bool is_named(const char *column, const char *name)
+{
+    column += strspn(column, " ");
+    size_t size = strlen(name);
+    return strncasecmp(column, name, size) == 0 &&
+           column[size + strspn(column + size, " ")] == '\0';
+}
+
 // The column of this name; NONE if there is none. A name in two cases is an error.
 static gn_status find_name(const market_source *source, const role *wanted, const char *name,
                            int *ret_column)
 {
     int found = NONE;
     for (size_t i = 0; i < market_source_columns(source); i++) {
-        if (strcasecmp(market_source_name(source, i), name) != 0)
+        if (!is_named(market_source_name(source, i), name))
             continue;
         if (found != NONE)
             return gn_fail(GN_ERR_FORMAT,
@@ -195,7 +204,7 @@ static gn_status read_prices(market_rows *rows, const market_source *source,
     GN_TRY(read_price(source, &close_role, config->close_column, rows->close, findings));
     for (size_t i = 0; i < market_source_columns(source); i++) {
         const char *name = market_source_name(source, i);
-        if (strcasecmp(name, "adj close") == 0 || strcasecmp(name, "adj_close") == 0)
+        if (is_named(name, "adj close") || is_named(name, "adj_close"))
             gn_text_append(findings,
                            "column %s is not used: prices are those of the close column, without "
                            "this adjustment\n",

@@ -121,16 +121,22 @@ static bool is_text(const char *format)
     return strcmp(format, "u") == 0 || strcmp(format, "U") == 0;
 }
 
+// Without the blanks in front of it, which many files have after each comma.
 static text_value text_at(const struct ArrowArray *array, const char *format, int64_t i)
 {
     const char *bytes = array->buffers[2];
     int64_t at = array->offset + i;
+    text_value text;
     if (format[0] == 'u') {
         const int32_t *offset = array->buffers[1];
-        return (text_value){ bytes + offset[at], (size_t)(offset[at + 1] - offset[at]) };
+        text = (text_value){ bytes + offset[at], (size_t)(offset[at + 1] - offset[at]) };
+    } else {
+        const int64_t *offset = array->buffers[1];
+        text = (text_value){ bytes + offset[at], (size_t)(offset[at + 1] - offset[at]) };
     }
-    const int64_t *offset = array->buffers[1];
-    return (text_value){ bytes + offset[at], (size_t)(offset[at + 1] - offset[at]) };
+    for (; text.size > 0 && text.data[0] == ' '; text.size--)
+        text.data++;
+    return text;
 }
 
 // Calls `parse` on the texts of a column in order; returns the rows before the first it refuses,
@@ -170,6 +176,9 @@ static bool parse_number(text_value text, uint64_t row, void *ret_values)
         return false;
     memcpy(copy, text.data, text.size);
     copy[text.size] = '\0';
+    // strtod would also take hexadecimal digits, and stop at a NUL as if the text ended there.
+    if (strspn(copy, "0123456789+-.eE") != text.size)
+        return false;
     ((double *)ret_values)[row] = strtod(copy, &end);
     return *end == '\0';
 }

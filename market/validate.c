@@ -72,7 +72,8 @@ static gn_status check_prices(const named_rows *in)
     for (uint64_t i = 0; i < rows->count; i++) {
         for (size_t p = 0; p < sizeof price / sizeof *price; p++) {
             if (!isfinite(price[p].value[i]))
-                return refuse(in, i, "%s is %g", price[p].name, price[p].value[i]);
+                return refuse(in, i, "%s is %g; prices are finite and above 0", price[p].name,
+                              price[p].value[i]);
             if (price[p].value[i] <= 0)
                 return refuse(in, i, "%s %s is not above 0, so it has no returns", price[p].name,
                               show(price[p].value[i]).text);

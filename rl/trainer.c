@@ -69,7 +69,7 @@ static gn_status open_parts(rl_trainer *trainer)
     for (uint32_t i = 0; i < envs; i++)
         trainer->explore[i] = gn_random_stream(seed, GN_RANDOM_EXPLORE, i);
     trainer->sample = gn_random_stream(seed, GN_RANDOM_SAMPLE, 0);
-    trainer->counters.best_metric = NAN;
+    trainer->counters.best_metric = trainer->counters.last_loss = NAN;
     return gn_worker_create(&trainer->worker);
 }
 
@@ -328,7 +328,8 @@ rl_progress rl_trainer_progress(const rl_trainer *trainer)
         .updates = counters->updates,
         .epsilon = epsilon_now(trainer),
         .mean_return = recent ? sum / (double)recent : NAN,
-        .loss = counters->loss_count ? counters->loss_sum / (double)counters->loss_count : NAN,
+        .loss = counters->loss_count ? counters->loss_sum / (double)counters->loss_count
+                                     : counters->last_loss,
         .best_metric = counters->best_metric,
         .seconds = seconds,
         .steps_per_s = seconds > 0 ? steps / seconds : 0,
@@ -351,6 +352,7 @@ static gn_status write_train_line(rl_trainer *trainer)
     rl_metrics_number(metrics, "gradient_norm",
                       updates > 0 ? counters->norm_sum / updates : (double)NAN);
     rl_metrics_timing(metrics, progress.seconds, progress.steps_per_s);
+    counters->last_loss = progress.loss;
     counters->loss_sum = counters->q_sum = counters->norm_sum = 0;
     counters->loss_count = 0;
     GN_TRY(rl_metrics_end(metrics));

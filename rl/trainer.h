@@ -20,7 +20,7 @@ typedef struct rl_progress {
     uint64_t steps, total_steps, episodes, updates;
     double epsilon;
     double mean_return; // of the last 100 episodes; NaN before the first has ended
-    double loss; // mean since the last line of metrics.jsonl; NaN before the first update
+    double loss; // mean since the last line of metrics.jsonl, or of that line; NaN before the first
     double best_metric; // NaN before the first evaluation
     double seconds, steps_per_s; // of this process
 } rl_progress;

@@ -22,6 +22,7 @@ typedef struct rl_counters {
     double recent_return[RL_RETURN_WINDOW]; // ring of the last episodes' returns
     double loss_sum, q_sum, norm_sum; // since the last line of metrics
     uint64_t loss_count;
+    double last_loss; // of that line; NaN before the first
     double best_metric; // NaN before the first evaluation
 } rl_counters;
 

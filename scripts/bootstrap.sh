@@ -2,7 +2,8 @@
 # Finds what the build needs and installs what is missing. Says what it does, and nothing when
 # nothing is to do; uses the network only to install.
 #
-#     scripts/bootstrap.sh            make everything ready
+#     scripts/bootstrap.sh            make everything ready to build
+#     scripts/bootstrap.sh --checks   and to test: other compilers and the formatter
 #     scripts/bootstrap.sh --paths    print where LibTorch and Arrow are (read by shim/meson.build)
 #
 # System packages come from apt. LibTorch is $LIBTORCH, else our copy, else a torch of the right
@@ -13,6 +14,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+mode=${1:-}
 torch="torch-2.11.0"
 pyarrow="pyarrow-26.0.1"
 deps=$(realpath -m "${GANNET_DEPS:-.deps}")
@@ -74,8 +76,8 @@ g++             command -v c++
 meson           command -v meson
 ninja-build     command -v ninja
 pkg-config      command -v pkg-config
-clang           command -v clang
-clang-format    command -v clang-format
+clang           [ "$mode" != --checks ] || command -v clang
+clang-format    [ "$mode" != --checks ] || command -v clang-format
 python3-pip     find_torch && find_arrow || python3 -m pip --version
 liblmdb-dev     pkg-config --exists lmdb
 libzstd-dev     pkg-config --exists libzstd
@@ -142,7 +144,7 @@ install_missing()
 if [ -n "${LIBTORCH:-}" ] && [ ! -e "$LIBTORCH/lib/libtorch_cpu.so" ]; then
     die "LIBTORCH=$LIBTORCH has no lib/libtorch_cpu.so"
 fi
-if [ "${1:-}" = --paths ]; then
+if [ "$mode" = --paths ]; then
     if ! find_torch || ! find_arrow; then
         die "LibTorch or Arrow is missing: run scripts/bootstrap.sh"
     fi

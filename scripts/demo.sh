@@ -1,6 +1,7 @@
 #!/bin/sh
 # Generates a market in which a signal exists, trains an agent on it, and measures the agent beside
-# the baselines on bars it never saw. The seed is that of the market and of the training.
+# the baselines on bars it never saw. The seed is that of the market and of the training; GANNET
+# names another command than that of build/.
 #
 #     scripts/demo.sh [SEED [FOLDER]]
 
@@ -8,7 +9,7 @@ set -eu
 cd "$(dirname "$0")/.."
 seed=${1:-1}
 folder=${2:-runs/demo}
-gannet=build/gannet
+gannet=${GANNET:-build/gannet}
 
 rm -rf "$folder"
 mkdir -p "$folder"

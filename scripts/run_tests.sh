@@ -67,7 +67,7 @@ options_documented()
     build/gannet options --markdown | diff -u docs/options.md -
 }
 
-scripts/bootstrap.sh || exit
+scripts/bootstrap.sh --checks || exit
 
 check "build: release" compiled build
 suite "tests: release" build

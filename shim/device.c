@@ -13,7 +13,8 @@ gn_status device_resolve(device_kind *ret_device, const char *name, const gn_log
         return gn_fail(GN_ERR_UNSUPPORTED, "run.device: %s: this build computes on the CPU only",
                        name);
     if (strcmp(name, "auto") == 0)
-        gn_log_info(log, "run.device auto: computing on the CPU, this build has no CUDA support");
+        gn_log_info(log,
+                    "computing on the CPU (run.device auto; there is no CUDA part in this build)");
     else if (strcmp(name, "cpu") != 0)
         return gn_fail(GN_ERR_CONFIG, "run.device: '%s' is none of cpu, cuda, cuda:N, auto", name);
     *ret_device = DEVICE_CPU;

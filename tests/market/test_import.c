@@ -73,6 +73,19 @@ static void reads_every_kind_of_text_file(void **state)
     tear_down(&s);
 }
 
+static void blanks_after_commas_do_not_matter(void **state)
+{
+    (void)state;
+    scene s;
+    set_up(&s);
+    expect_ok(open_text(&s, "a.csv",
+                        "symbol, time , open, high, low, close\n"
+                        "X, 13.01.2024, 1, 3, 0.5, 2\nX, 14.01.2024, 2, 2.5, 1.5, 2.25\n"));
+    assert_true(view(&s)->time_ns[0] == INT64_C(1705104000000000000));
+    assert_true(view(&s)->open[1] == 2 && view(&s)->close[1] == 2.25);
+    tear_down(&s);
+}
+
 static void close_only_bars_have_one_price(void **state)
 {
     (void)state;
@@ -328,15 +341,31 @@ static void refuses_bad_rows_by_number_and_value(void **state)
     expect_row_refused(&s, "2024-01-02,2,3,1,3.0000000000000004,5",
                        ": close 3.0000000000000004 lies outside low 1 to high 3");
     expect_row_refused(&s, "2024-01-02,2,3,1,2,-5", ": volume -5 is not a finite number");
-    expect_row_refused(&s, "2024-01-02,2,inf,1,2,5", ": high is inf");
+    expect_row_refused(&s, "2024-01-02,2,inf,1,2,5",
+                       ": high is inf; prices are finite and above 0");
     expect_row_refused(&s, "2024-01-02,2,3,1,,5", "row 2: close is missing");
     expect_row_refused(&s, "2024-01-02,2,3,1,NaN,5", "row 2: close is missing");
     expect_row_refused(&s, "2024-01-02,2,3,1,2,", "row 2: volume is missing");
     expect_row_refused(&s, "2024-01-02,2,3,one,2,5", "row 2: low \"one\" is not a number");
+    expect_row_refused(&s, "2024-01-02,2,3,0x1,2,5", "row 2: low \"0x1\" is not a number");
     expect_row_refused(&s, "2024-01-01,2,3,1,2,5",
                        "row 2 (2024-01-01T00:00:00Z): the row before "
                        "has the same time");
     expect_row_refused(&s, "2024-01-02,2,3,1,2", "Row #3: Expected 6 columns, got 5");
+    tear_down(&s);
+}
+
+static void a_number_does_not_end_at_a_nul(void **state)
+{
+    (void)state;
+    scene s;
+    set_up(&s);
+    s.config.layout = MARKET_CLOSE_ONLY;
+    static const char text[] = "time,price\n2024-01-01,1\0002\n2024-01-02,2\n";
+    expect_ok(gn_path_join(s.path, s.folder, "a.csv"));
+    expect_ok(gn_file_write(s.path, text, sizeof text - 1));
+    expect_fails(GN_ERR_FORMAT, "row 1: price \"1",
+                 market_bars_open(&s.bars, s.path, &s.config, NULL));
     tear_down(&s);
 }
 
@@ -453,13 +482,14 @@ static void every_failing_allocation_is_reported_and_leaks_nothing(void **state)
 }
 
 TEST_MAIN(reads_columns_by_their_usual_names, reads_columns_by_configured_names,
-          reads_every_kind_of_text_file, close_only_bars_have_one_price,
-          puts_newest_first_into_order_and_says_so, tells_which_of_several_columns_it_reads,
-          reports_gaps, configured_bars_per_year_stand, reads_unix_times_of_every_unit,
-          numbers_that_are_dates_are_no_unix_times, decides_day_or_month_first_only_on_proof,
-          names_the_row_that_is_no_time, evenly_spaced_rows_need_no_times,
-          refuses_files_without_bars, refuses_missing_and_doubtful_columns,
-          refuses_bad_rows_by_number_and_value, refuses_rows_out_of_order,
+          reads_every_kind_of_text_file, blanks_after_commas_do_not_matter,
+          close_only_bars_have_one_price, puts_newest_first_into_order_and_says_so,
+          tells_which_of_several_columns_it_reads, reports_gaps, configured_bars_per_year_stand,
+          reads_unix_times_of_every_unit, numbers_that_are_dates_are_no_unix_times,
+          decides_day_or_month_first_only_on_proof, names_the_row_that_is_no_time,
+          evenly_spaced_rows_need_no_times, refuses_files_without_bars,
+          refuses_missing_and_doubtful_columns, refuses_bad_rows_by_number_and_value,
+          a_number_does_not_end_at_a_nul, refuses_rows_out_of_order,
           values_of_newest_first_files_are_named_by_their_row_in_the_file,
           exchanged_volumes_are_found_and_swapped_on_request,
           columns_in_memory_are_checked_like_files,
