@@ -20,7 +20,7 @@ static gn_status record(gn_status status, const char *format, va_list arguments,
     if ((size_t)length < sizeof line)
         snprintf(line + length, sizeof line - (size_t)length, "%s", after);
     for (char *c = line; *c != '\0'; c++)
-        if (*c == '\n' || *c == '\r')
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = ' ';
     memcpy(error_text, line, sizeof line);
     return status;

@@ -33,6 +33,7 @@ typedef struct evaluation {
     rl_trained *trained;
     market_split split;
     rl_arena arena;
+    bool other_bars; // not those of the run
     rl_result agent;
     rl_result baseline[RL_BASELINE_COUNT];
 } evaluation;
@@ -53,6 +54,20 @@ static gn_status parse_choice(const char *flag, const char *text, const char *co
         gn_fail(GN_ERR_ARG, "%s: '%s' is none of %s", flag, text, gn_text_data(&known));
     gn_text_free(&known);
     return status;
+}
+
+// Splits are shares of a file: those of another file may overlap the bars the agent was trained on.
+static gn_status check_bars(evaluation *self)
+{
+    char name[33];
+    GN_TRY(rl_config_name(self->config, rl_dataset_hash(self->dataset), name));
+    self->other_bars = strcmp(name, rl_trained_run(self->trained)) != 0;
+    if (self->other_bars)
+        gn_log_warning(&cli_log,
+                       "%s: not the bars the run was trained on; where the times overlap, "
+                       "training has seen what is tested here",
+                       self->config->run.data);
+    return GN_OK;
 }
 
 static gn_status prepare(evaluation *self, const cli_line *line)
@@ -82,8 +97,9 @@ static gn_status prepare(evaluation *self, const cli_line *line)
                               .episodes = self->config->eval.episodes };
     GN_TRY(rl_config_env(self->config, &self->arena.kind, &self->arena.config));
     GN_TRY(rl_dataset_market(self->dataset, self->split, &self->arena.market));
-    return rl_trained_open(&self->trained, self->config, line->positional[0], (rl_weights)which,
-                           self->arena.market, &cli_log);
+    GN_TRY(rl_trained_open(&self->trained, self->config, line->positional[0], (rl_weights)which,
+                           self->arena.market, &cli_log));
+    return self->arena.market ? check_bars(self) : GN_OK;
 }
 
 static gn_status measure(evaluation *self)
@@ -139,6 +155,7 @@ static gn_status print_json(const evaluation *self)
         json_object_set_new(root, "bars_per_year", json_real(market->bars->bars_per_year));
         json_object_set_new(root, "optimistic_fills",
                             json_boolean(trading->fill == TRADING_SAME_CLOSE));
+        json_object_set_new(root, "bars_of_the_run", json_boolean(!self->other_bars));
         json_object_set_new(root, "agent", result_json(&self->agent, true));
         json_object_set_new(root, "baselines", baselines);
     } else {
@@ -197,6 +214,9 @@ static void table_head(gn_text *out, const evaluation *self)
                    (unsigned long long)rl_trained_step(self->trained),
                    rl_trained_which(self->trained) == RL_WEIGHTS_BEST ? "best in evaluation"
                                                                       : "last checkpoint");
+    if (self->other_bars)
+        gn_text_append(out,
+                       "NOT THE BARS OF THE RUN: training may have seen some of these times\n");
     if (trading->fill == TRADING_SAME_CLOSE)
         gn_text_append(out, "OPTIMISTIC: orders fill at the close they were decided at\n");
     static const char columns[] = "%-15s%9s%9s%7s%8s%6s%7s%7s%6s%6s\n";

@@ -24,8 +24,9 @@ gn_status market_import(market_rows *ret_rows, const char *path, const market_co
                         gn_text *findings);
 
 // Puts the rows into time order if they are newest first, and checks them.
-// Errors: GN_ERR_FORMAT names `name`, the row and its values: times out of order or twice, prices
-// that are not finite or not above 0, high < low, open or close outside low..high, volume below 0.
+// Errors: GN_ERR_FORMAT names `name`, the row and its values: times out of order, twice or more
+// than 292 years apart, prices that are not finite or not above 0, high < low, open or close
+// outside low..high, volume below 0.
 gn_status market_validate(market_rows *rows, const char *name, gn_text *findings);
 
 #endif

@@ -176,7 +176,7 @@ static bool parse_number(text_value text, uint64_t row, void *ret_values)
         return false;
     memcpy(copy, text.data, text.size);
     copy[text.size] = '\0';
-    // strtod would also take hexadecimal digits, and stop at a NUL as if the text ended there.
+    // strtod would also take hexadecimal digits and stop at a NUL as if the text ended there.
     if (strspn(copy, "0123456789+-.eE") != text.size)
         return false;
     ((double *)ret_values)[row] = strtod(copy, &end);

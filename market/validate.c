@@ -56,6 +56,11 @@ static gn_status check_order(const named_rows *in)
                 in, at, "not in the order of the rows before, which run %s; sort the file by time",
                 in->reversed ? "newest first" : "oldest first");
     }
+    // Any two times can be subtracted from here on.
+    uint64_t last = in->rows->count - 1;
+    int64_t span_ns;
+    if (__builtin_sub_overflow(time_ns[last], time_ns[0], &span_ns))
+        return refuse(in, last, "more than 292 years after the first bar");
     return GN_OK;
 }
 

@@ -21,7 +21,8 @@ const rl_baseline rl_baselines[] = {
 // What the rules know. fast, slow: averages of the closes, NaN before they exist.
 typedef struct rules {
     const rl_arena *arena;
-    const trading_config *config;
+    const trading_config *config; // the agent's
+    trading_config plain; // the same with exposures 0 and 1
     double *fast, *slow;
     double change_probability; // a bar, of the random rule
     gn_random random;
@@ -42,14 +43,14 @@ static int32_t buy_and_hold(void *user, const float *observation, uint64_t bar)
 {
     (void)observation;
     (void)bar;
-    return nearest_action(((const rules *)user)->config, 1);
+    return nearest_action(&((const rules *)user)->plain, 1);
 }
 
 static int32_t flat(void *user, const float *observation, uint64_t bar)
 {
     (void)observation;
     (void)bar;
-    return nearest_action(((const rules *)user)->config, 0);
+    return nearest_action(&((const rules *)user)->plain, 0);
 }
 
 static int32_t random_times(void *user, const float *observation, uint64_t bar)
@@ -114,17 +115,16 @@ static void add_share(rl_result *sum, const rl_result *result)
     const market_performance *from = &result->performance;
     to->bars = from->bars;
     to->total_return += share * from->total_return;
-    to->cagr += share * from->cagr;
     to->volatility += share * from->volatility;
     to->sharpe += share * from->sharpe;
     to->sortino += share * from->sortino;
     to->max_drawdown += share * from->max_drawdown;
-    to->calmar += share * from->calmar;
     sum->mean_return += share * result->mean_return;
     sum->mean_length += share * result->mean_length;
     sum->turnover += share * result->turnover;
     sum->costs += share * result->costs;
     sum->exposure += share * result->exposure;
+    sum->years = result->years;
     sum->ruined |= result->ruined;
     sum->trades += result->trades; // divided once, at the end
 }
@@ -140,6 +140,11 @@ static gn_status evaluate_random(rl_result *ret_result, rules *self)
         GN_TRY(rl_evaluate(&result, self->arena, &policy));
         add_share(&sum, &result);
     }
+    // Growth is that of the mean: a mean of annualised growths would be one of its largest.
+    double growth = 1 + sum.performance.total_return;
+    sum.performance.cagr = sum.years > 0 ? pow(growth, 1 / sum.years) - 1 : 0;
+    sum.performance.calmar =
+        sum.performance.max_drawdown > 0 ? sum.performance.cagr / sum.performance.max_drawdown : 0;
     sum.trades = (sum.trades + RL_RANDOM_RUNS / 2) / RL_RANDOM_RUNS;
     *ret_result = sum;
     return GN_OK;
@@ -153,10 +158,13 @@ static gn_status evaluate_rules(rl_result *ret_result, rules *self, const rl_res
     GN_TRY(rules_open(self, agent));
     for (size_t i = 0; i < RL_BASELINE_COUNT; i++) {
         const rl_policy policy = { .act = act[i], .user = self };
+        rl_arena arena = *self->arena;
+        if (act[i] == buy_and_hold || act[i] == flat)
+            arena.config = &self->plain;
         if (act[i] == random_times)
             GN_TRY(evaluate_random(&ret_result[i], self));
         else
-            GN_TRY(rl_evaluate(&ret_result[i], self->arena, &policy));
+            GN_TRY(rl_evaluate(&ret_result[i], &arena, &policy));
     }
     return GN_OK;
 }
@@ -167,6 +175,8 @@ gn_status rl_evaluate_baselines(rl_result *ret_result, const rl_arena *arena,
     if (!arena->market)
         return gn_fail(GN_ERR_ARG, "environment %s: baselines need a market", arena->kind->name);
     rules self = { .arena = arena, .config = arena->config };
+    self.plain = *self.config;
+    self.plain.exposures = (gn_option_list){ .count = 2, .value = { 0, 1 } };
     gn_status status = evaluate_rules(ret_result, &self, agent);
     gn_free(&self.fast);
     gn_free(&self.slow);

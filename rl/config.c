@@ -36,7 +36,8 @@ static const gn_option agent_options[] = {
 };
 
 static const gn_option train_options[] = {
-    GN_OPTION_INT(rl_train_config, steps, "100000", 1, 1e15, "environment steps in total"),
+    GN_OPTION_INT(rl_train_config, steps, "100000", 1, 1e15,
+                  "environment steps in total; rounds are whole, so the last may pass it"),
     GN_OPTION_INT(rl_train_config, envs, "1", 1, 65536, "copies of the environment"),
     GN_OPTION_INT(rl_train_config, every, "4", 1, 1000000, "steps of each copy in a round"),
     GN_OPTION_INT(rl_train_config, updates, "1", 0, 1000000,
@@ -231,9 +232,9 @@ gn_status rl_config_check(const rl_config *config)
                        "replay.path: '%s' is not a folder for the store alone: give a path, a name "
                        "the run does not use itself, or none",
                        config->replay.path);
-    if (config->replay.capacity / config->train.envs < 2)
+    if (config->replay.capacity / config->train.envs < 3)
         return gn_fail(GN_ERR_CONFIG,
-                       "replay.capacity: %lld slots are fewer than 2 for each of %lld environments",
+                       "replay.capacity: %lld slots are fewer than 3 for each of %lld environments",
                        (long long)config->replay.capacity, (long long)config->train.envs);
     if (config->agent.epsilon_end > config->agent.epsilon_start)
         return gn_fail(GN_ERR_CONFIG, "agent.epsilon_end: %g is above agent.epsilon_start = %g",

@@ -95,8 +95,9 @@ static gn_status measure_curve(const evaluation *self, rl_result *result)
     const trading_account *account = end.account;
     const market_bars_view *bars = self->arena->market->bars;
     double seconds = (double)(bars->time_ns[end.bar] - bars->time_ns[self->first_bar]) * 1e-9;
+    result->years = seconds / seconds_a_year;
     GN_TRY(market_performance_measure(&result->performance, self->equity, self->marks,
-                                      bars->bars_per_year, seconds / seconds_a_year));
+                                      bars->bars_per_year, result->years));
     result->trades = account->trades;
     result->turnover = account->turnover;
     result->costs =

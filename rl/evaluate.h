@@ -40,6 +40,7 @@ typedef struct rl_result {
     market_performance performance;
     uint64_t trades; // fills
     double turnover; // sum of |change of exposure|
+    double years; // calendar time of the bars
     double costs; // fees, spread, slippage, funding, borrow
     double exposure; // share of bars with a position
     bool ruined;
@@ -63,10 +64,11 @@ typedef struct rl_baseline {
 extern const rl_baseline rl_baselines[];
 enum { RL_BASELINE_COUNT = 5, RL_RANDOM_RUNS = 16 };
 
-// All baselines in order of the table, each through the environment itself: the nearest of its
-// exposures is taken. `random` changes at random times with the turnover of `agent`; its figures
-// are means over RL_RANDOM_RUNS runs.  Shape: ret_result: [RL_BASELINE_COUNT].
-// Errors: GN_ERR_ARG without a market.
+// All baselines in order of the table, each through the environment itself. Flat and buy and hold
+// have the exposures 0 and 1 whatever the agent's are; the others take the nearest of the agent's.
+// `random` changes at random times with the turnover of `agent`; its figures are means over
+// RL_RANDOM_RUNS runs.  Shape: ret_result: [RL_BASELINE_COUNT]. Errors: GN_ERR_ARG without a
+// market.
 gn_status rl_evaluate_baselines(rl_result *ret_result, const rl_arena *arena,
                                 const rl_result *agent);
 

@@ -10,7 +10,7 @@
 
 struct rl_trained {
     rl_learner *learner;
-    uint64_t step;
+    rl_snapshot_info info;
     rl_weights which;
 };
 
@@ -37,7 +37,7 @@ static gn_status read_weights(rl_trained *trained, const char *folder, uint64_t 
         nn_safetensors_decode(rl_learner_layout(trained->learner), snapshot.weights,
                               snapshot.weights_size, rl_learner_parameters(trained->learner));
     rl_snapshot_free(&snapshot);
-    trained->step = step;
+    trained->info = snapshot.info;
     return status;
 }
 
@@ -106,9 +106,14 @@ rl_policy rl_trained_policy(rl_trained *trained)
     return rl_greedy_policy(trained->learner);
 }
 
+const char *rl_trained_run(const rl_trained *trained)
+{
+    return trained->info.run;
+}
+
 uint64_t rl_trained_step(const rl_trained *trained)
 {
-    return trained->step;
+    return trained->info.step;
 }
 
 rl_weights rl_trained_which(const rl_trained *trained)

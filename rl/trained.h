@@ -21,6 +21,9 @@ void rl_trained_close(rl_trained **trained);
 // Valid until close.
 rl_policy rl_trained_policy(rl_trained *trained);
 
+// Name of the run the weights are from (rl_config_name).
+const char *rl_trained_run(const rl_trained *trained);
+
 // Step the weights are from, and which they are.
 uint64_t rl_trained_step(const rl_trained *trained);
 rl_weights rl_trained_which(const rl_trained *trained);

@@ -133,17 +133,6 @@ static gn_status create(rl_trainer *trainer, const char *folder)
     return status;
 }
 
-// The last round may overshoot; more than that was asked for by mistake.
-static gn_status check_length(const rl_trainer *trainer)
-{
-    const rl_train_config *train = &trainer->config->train;
-    uint64_t steps = trainer->counters.steps;
-    if (steps >= (uint64_t)(train->steps + train->every * train->envs))
-        return gn_fail(GN_ERR_CONFIG, "train.steps: %lld is below the %" PRIu64 " steps done",
-                       (long long)train->steps, steps);
-    return GN_OK;
-}
-
 static gn_status resume(rl_trainer *trainer, const char *folder, uint64_t from)
 {
     GN_TRY(rl_run_folder_open(&trainer->folder, folder));
@@ -154,7 +143,6 @@ static gn_status resume(rl_trainer *trainer, const char *folder, uint64_t from)
     GN_TRY(rl_trainer_restore(trainer, from, &restored));
     if (!restored)
         GN_TRY(begin(trainer));
-    GN_TRY(check_length(trainer));
     return rl_run_folder_write(trainer->folder, trainer->config);
 }
 

@@ -153,6 +153,16 @@ gn_status rl_trainer_check_name(const rl_trainer *trainer)
     return status;
 }
 
+// The last round may overshoot; more than that was asked for by mistake.
+static gn_status check_length(const rl_trainer *trainer, uint64_t steps)
+{
+    const rl_train_config *train = &trainer->config->train;
+    if (steps >= (uint64_t)(train->steps + train->every * train->envs))
+        return gn_fail(GN_ERR_CONFIG, "train.steps: %lld is below the %" PRIu64 " steps done",
+                       (long long)train->steps, steps);
+    return GN_OK;
+}
+
 // Takes back the lines written after the checkpoint. Lines that are missing are no reason not to go
 // on.
 static gn_status reopen_metrics(rl_trainer *trainer, uint64_t length)
@@ -176,6 +186,7 @@ static gn_status apply_snapshot(rl_trainer *trainer, rl_snapshot *snapshot)
     const rl_snapshot_info *info = &snapshot->info;
     uint64_t metrics_length = 0;
     GN_TRY(check_name(trainer, info));
+    GN_TRY(check_length(trainer, info->step));
     GN_TRY(nn_safetensors_decode(rl_learner_layout(trainer->learner), snapshot->weights,
                                  snapshot->weights_size, rl_learner_parameters(trainer->learner)));
     GN_TRY(load_state(trainer, &snapshot->state, &metrics_length));

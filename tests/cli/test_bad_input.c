@@ -175,6 +175,8 @@ static void runs_that_do_not_fit_are_refused(void **state)
         { "train --env cartpole --out done", 1, "done: exists and is not empty" },
         { "train --env cartpole --out market.csv", 1, "market.csv: is a file" },
         { "resume nowhere", 1, "nowhere: is not the folder of a run" },
+        { "resume done --steps 100", 2, "train.steps: 100 is below the 4000 steps done" },
+        { "resume done --from 3600 --steps 100", 2, "below the 3600 steps done" },
         { "resume done --from 7", 1, "no checkpoint of step 7 (3600, 3904, 4000)" },
         { "resume done --from x", 2, "resume.from" },
         { "resume done --steps 0", 2, "train.steps" },
@@ -194,6 +196,7 @@ static void runs_that_do_not_fit_are_refused(void **state)
     gn_free(&ini.data);
     write_text("edited/run.ini", "[agent]\ngamma = much\n");
     EXPECT_REFUSALS(cases);
+    expect_same_file("fresh", "done", "run.ini"); // no refused option stays
     leave(&small);
 }
 
@@ -212,6 +215,30 @@ static void a_damaged_checkpoint_is_passed_over_and_said(void **state)
     assert_non_null(strstr(result.err, "warning: checkpoint 4000 is damaged"));
     assert_non_null(strstr(result.err, "weights.safetensors"));
     expect_same_outcome("done", "damaged");
+    leave(&small);
+}
+
+static void damaged_best_weights_are_replaced_by_the_last_and_said(void **state)
+{
+    (void)state;
+    small_run small;
+    char weights[GN_PATH_SIZE];
+    uint64_t *steps = NULL;
+    size_t count = 0;
+    enter(&small);
+    finish_run(&small, "done");
+    expect_ok(rl_snapshot_list(&steps, &count, "done/best"));
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(weights, sizeof weights, "done/best/%llu/weights.safetensors",
+                 (unsigned long long)steps[i]);
+        flip_byte(weights, 200);
+    }
+    gn_free(&steps);
+    command_result result = RUN("eval", "done");
+    EXPECT_EXIT(0, result);
+    assert_non_null(strstr(result.err, "warning: weights of step"));
+    assert_non_null(strstr(result.out, "weights of step 4000\n"));
     leave(&small);
 }
 
@@ -257,4 +284,5 @@ static void a_full_disk_ends_the_run_and_costs_nothing(void **state)
 
 TEST_MAIN(wrong_usage_is_one_line_and_status_two, bad_data_is_refused_with_its_row,
           runs_that_do_not_fit_are_refused, a_damaged_checkpoint_is_passed_over_and_said,
+          damaged_best_weights_are_replaced_by_the_last_and_said,
           the_replay_of_another_run_is_refused, a_full_disk_ends_the_run_and_costs_nothing)

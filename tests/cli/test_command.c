@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 
+#include "rl/evaluate.h"
 #include "rl/run_folder.h"
 #include "tests/cli/command.h"
 #include "tests/rl/compare_runs.h"
@@ -199,6 +200,43 @@ static void eval_prints_one_json_object(void **state)
     test_temp_remove(small.folder);
 }
 
+// Two hours of bars a minute apart, each a tenth above the one before: held for a year, they grow
+// beyond any number.
+static void write_steep_market(const char *path)
+{
+    gn_text text = { 0 };
+    double price = 1;
+    gn_text_append(&text, "time,open,high,low,close,volume\n");
+    for (int i = 0; i < 120; i++, price *= 1.1)
+        gn_text_append(&text, "2024-01-01T%02d:%02d:00Z,%.9g,%.9g,%.9g,%.9g,7\n", i / 60, i % 60,
+                       price, 1.1 * price, price, 1.1 * price);
+    write_text(path, gn_text_data(&text));
+    gn_text_free(&text);
+}
+
+static void a_growth_beyond_any_number_is_null_in_json(void **state)
+{
+    (void)state;
+    static const char *const figures[] = {
+        "total_return", "sharpe", "max_drawdown", "trades", "turnover", "exposure", NULL
+    };
+    small_run small;
+    char folder[GN_PATH_SIZE], steep[GN_PATH_SIZE];
+    train_small(&small, COMMAND_TRADING, folder);
+    run_path(steep, small.folder, "steep.csv");
+    write_steep_market(steep);
+    command_result result = RUN("eval", folder, "--json", "--data", steep, "--split", "all");
+    EXPECT_EXIT(0, result);
+    json_t *root = json_loads(result.out, 0, NULL);
+    const json_t *all = json_object_get(root, "baselines");
+    expect_numbers(json_object_get(root, "agent"), figures);
+    for (size_t i = 0; i < RL_BASELINE_COUNT; i++)
+        expect_numbers(json_object_get(all, rl_baselines[i].name), figures);
+    assert_true(json_is_null(json_object_get(json_object_get(all, "buy_and_hold"), "cagr")));
+    json_decref(root);
+    test_temp_remove(small.folder);
+}
+
 static void eval_without_a_market_reports_episodes(void **state)
 {
     (void)state;
@@ -282,6 +320,6 @@ static void termination_ends_with_a_checkpoint(void **state)
 
 TEST_MAIN(every_command_has_help_that_fits, lists_name_everything, options_are_json_too,
           a_printed_preset_loads_as_that_preset, the_folder_holds_the_options_as_given,
-          eval_prints_one_json_object, eval_without_a_market_reports_episodes,
-          a_full_standard_output_is_a_failure, interrupts_end_with_a_checkpoint,
-          termination_ends_with_a_checkpoint)
+          eval_prints_one_json_object, a_growth_beyond_any_number_is_null_in_json,
+          eval_without_a_market_reports_episodes, a_full_standard_output_is_a_failure,
+          interrupts_end_with_a_checkpoint, termination_ends_with_a_checkpoint)

@@ -347,7 +347,7 @@ static void refuses_bad_rows_by_number_and_value(void **state)
     expect_row_refused(&s, "2024-01-02,2,3,1,NaN,5", "row 2: close is missing");
     expect_row_refused(&s, "2024-01-02,2,3,1,2,", "row 2: volume is missing");
     expect_row_refused(&s, "2024-01-02,2,3,one,2,5", "row 2: low \"one\" is not a number");
-    expect_row_refused(&s, "2024-01-02,2,3,0x1,2,5", "row 2: low \"0x1\" is not a number");
+    expect_row_refused(&s, "2024-01-02,2,3,0x1p0,2,5", "row 2: low \"0x1p0\" is not a number");
     expect_row_refused(&s, "2024-01-01,2,3,1,2,5",
                        "row 2 (2024-01-01T00:00:00Z): the row before "
                        "has the same time");
@@ -389,6 +389,8 @@ static void refuses_rows_out_of_order(void **state)
                            "2024-01-01,1\n"));
     expect_fails(GN_ERR_FORMAT, "row 2 (2024-01-04T00:00:00Z): the row before has the same time",
                  open_text(&s, "a.csv", "time,close\n2024-01-04,1\n2024-01-04,1\n2024-01-01,1\n"));
+    expect_fails(GN_ERR_FORMAT, "row 2 (2250-01-01T00:00:00Z): more than 292 years after the first",
+                 open_text(&s, "a.csv", "time,close\n1700-01-01,1\n2250-01-01,1\n"));
     tear_down(&s);
 }
 

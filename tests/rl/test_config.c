@@ -98,7 +98,16 @@ static void combinations_without_sense_are_refused(void **state)
         { { "run.env", "cartpole", "agent.epsilon_start", "0.01" },
           "agent.epsilon_end: 0.05 is above agent.epsilon_start = 0.01" },
         { { "run.env", "cartpole", "replay.capacity", "5", "train.envs", "3" },
-          "replay.capacity: 5 slots are fewer than 2 for each of 3 environments" },
+          "replay.capacity: 5 slots are fewer than 3 for each of 3 environments" },
+        { { "run.env", "cartpole", "replay.path", "none" }, NULL },
+        { { "run.env", "cartpole", "replay.path", "/best" }, NULL },
+        { { "run.env", "cartpole", "replay.path", "better/best" }, NULL },
+        { { "run.env", "cartpole", "replay.path", "" }, "replay.path: ''" },
+        { { "run.env", "cartpole", "replay.path", "." }, "replay.path: '.'" },
+        { { "run.env", "cartpole", "replay.path", "../b" }, "replay.path: '../b'" },
+        { { "run.env", "cartpole", "replay.path", "best" }, "replay.path: 'best'" },
+        { { "run.env", "cartpole", "replay.path", "checkpoints/x" },
+          "replay.path: 'checkpoints/x'" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rl_config *config = config_of(cases[i].flag);

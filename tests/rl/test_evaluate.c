@@ -103,8 +103,10 @@ static void flat_is_nothing_at_all(void **state)
     uint64_t steps = SMALL_BARS - 1 - (SMALL_WARMUP + WINDOW - 1);
     const rl_result nothing = { .mean_length = (double)steps,
                                 .episodes = 1,
+                                .years = result.years,
                                 .performance = { .bars = steps } };
     assert_true(same(&result, &nothing));
+    assert_true(near(result.years, (double)steps / 24 / 365.25));
     stage_close(&self);
 }
 

@@ -52,7 +52,10 @@ static void refused_options_write_nothing(void **state)
         { "run.device", "tpu", GN_ERR_CONFIG },
         { "run.env", "nonsense", GN_ERR_CONFIG },
         { "replay.capacity", "2", GN_ERR_CONFIG },
+        { "replay.capacity", "1e12", GN_ERR_CONFIG },
         { "replay.path", "/", GN_ERR_EXISTS },
+        { "split.validation", "0", GN_ERR_CONFIG },
+        { "split.validation", "0.126", GN_ERR_CONFIG }, // a few bars, fewer than the window
     };
     small_run small;
     char folder[GN_PATH_SIZE];
@@ -69,6 +72,15 @@ static void refused_options_write_nothing(void **state)
         rl_config_destroy(&config);
     }
     test_temp_remove(small.folder);
+}
+
+static void a_run_without_evaluation_needs_no_validation_bars(void **state)
+{
+    (void)state;
+    two_runs runs;
+    TWO_RUNS_OPEN(&runs, TRADING, "split.validation", "0", "eval.every", "0");
+    assert_int_equal(newest_step(runs.a, "checkpoints"), 1000);
+    two_runs_close(&runs);
 }
 
 // --- what a run does
@@ -276,6 +288,7 @@ static void checkpoints_are_kept_as_told(void **state)
 }
 
 TEST_MAIN(the_same_seed_gives_the_same_bytes, several_environments_give_the_same_bytes_too,
-          refused_options_write_nothing, rounds_allocate_nothing, metrics_tell_what_happened,
+          refused_options_write_nothing, a_run_without_evaluation_needs_no_validation_bars,
+          rounds_allocate_nothing, metrics_tell_what_happened,
           the_replay_holds_what_the_environments_did, no_option_of_learning_is_dead,
           checkpoints_are_kept_as_told)

@@ -105,6 +105,31 @@ static void a_damaged_checkpoint_is_passed_over_and_reported(void **state)
     two_runs_close(&runs);
 }
 
+static void lost_metrics_are_reported_and_the_run_goes_on(void **state)
+{
+    (void)state;
+    two_runs runs;
+    gn_text told = { 0 };
+    const gn_log log = { .write = keep_line, .user = &told };
+    char path[GN_PATH_SIZE];
+    TWO_RUNS_OPEN(&runs, TRADING, "run.seed", "1");
+    for (int i = 0; i < 2; i++) {
+        expect_ok(train(runs.config, runs.b, NULL));
+        run_path(path, runs.b, "metrics.jsonl");
+        if (i == 0)
+            expect_ok(gn_path_remove(path));
+        else
+            write_text(path, "{}\n");
+        expect_ok(resume_from(runs.b, 800, &(rl_hooks){ .log = &log }));
+        assert_non_null(strstr(gn_text_data(&told), i == 0 ? "metrics.jsonl: 0 bytes of the "
+                                                           : "metrics.jsonl: 3 bytes of the "));
+        expect_same_file(runs.a, runs.b, "checkpoints/1000/weights.safetensors");
+        gn_text_free(&told);
+        expect_ok(gn_path_remove(runs.b));
+    }
+    two_runs_close(&runs);
+}
+
 static void a_run_without_checkpoint_starts_again(void **state)
 {
     (void)state;
@@ -129,6 +154,68 @@ static void a_run_without_checkpoint_starts_again(void **state)
 }
 
 // --- refusals
+
+// The checkpoint of `step`, whole in itself, whose replay store is said to be another.
+static void rename_replay(const char *run, uint64_t step)
+{
+    char folder[GN_PATH_SIZE];
+    rl_snapshot snapshot;
+    run_path(folder, run, "checkpoints");
+    expect_ok(rl_snapshot_read(&snapshot, folder, step));
+    snapshot.info.replay_checksum ^= 1;
+    expect_ok(rl_snapshot_write(folder, &snapshot.info, snapshot.weights, snapshot.weights_size,
+                                &snapshot.state, 1));
+    rl_snapshot_free(&snapshot);
+}
+
+static void remove_generation(const char *run, uint64_t step)
+{
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    MDB_dbi generations;
+    char path[GN_PATH_SIZE];
+    run_path(path, run, "replay");
+    EXPECT_LMDB(mdb_env_create(&env));
+    EXPECT_LMDB(mdb_env_set_maxdbs(env, 16));
+    EXPECT_LMDB(mdb_env_open(env, path, MDB_NOLOCK, 0));
+    EXPECT_LMDB(mdb_txn_begin(env, NULL, 0, &txn));
+    EXPECT_LMDB(mdb_dbi_open(txn, "generation", 0, &generations));
+    EXPECT_LMDB(mdb_del(txn, generations, &(MDB_val){ sizeof step, &step }, NULL));
+    EXPECT_LMDB(mdb_txn_commit(txn));
+    mdb_env_close(env);
+}
+
+static void a_continuation_that_fails_takes_nothing_back(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*harm)(const char *run, uint64_t step);
+        gn_status status;
+        const char *part;
+    } cases[] = {
+        { rename_replay, GN_ERR_CORRUPT, "" },
+        { remove_generation, GN_ERR_NOT_FOUND, "no generation 800" },
+    };
+    char path[GN_PATH_SIZE];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        two_runs runs;
+        TWO_RUNS_OPEN(&runs, TRADING, "run.seed", "1");
+        expect_ok(train(runs.config, runs.b, NULL));
+        run_path(path, runs.b, "metrics.jsonl");
+        file_bytes before = read_bytes(path);
+        cases[i].harm(runs.b, 800);
+        expect_fails(cases[i].status, cases[i].part, resume_from(runs.b, 800, NULL));
+        file_bytes after = read_bytes(path);
+        assert_int_equal(after.size, before.size);
+        assert_memory_equal(after.data, before.data, before.size);
+        expect_same_outcome(runs.a, runs.b);
+        expect_ok(resume(runs.b, NULL));
+        expect_same_outcome(runs.a, runs.b);
+        gn_free(&before.data);
+        gn_free(&after.data);
+        two_runs_close(&runs);
+    }
+}
 
 static void another_run_is_not_continued(void **state)
 {
@@ -210,6 +297,43 @@ static void a_folder_serves_one_run_and_one_process(void **state)
 
 // --- failures
 
+// The checkpoint of `step` with weights so large that no loss of theirs is finite.
+static void enlarge_weights(const char *run, uint64_t step)
+{
+    char folder[GN_PATH_SIZE];
+    rl_snapshot snapshot;
+    uint64_t header = 0;
+    const float large = 1e30f;
+    run_path(folder, run, "checkpoints");
+    expect_ok(rl_snapshot_read(&snapshot, folder, step));
+    memcpy(&header, snapshot.weights, sizeof header);
+    for (size_t at = sizeof header + header; at < snapshot.weights_size; at += sizeof large)
+        memcpy((char *)snapshot.weights + at, &large, sizeof large);
+    expect_ok(rl_snapshot_write(folder, &snapshot.info, snapshot.weights, snapshot.weights_size,
+                                &snapshot.state, 1));
+    rl_snapshot_free(&snapshot);
+}
+
+static void numbers_gone_wrong_leave_the_weights_of_before(void **state)
+{
+    (void)state;
+    two_runs runs;
+    char from[GN_PATH_SIZE], to[GN_PATH_SIZE];
+    TWO_RUNS_OPEN(&runs, CARTPOLE, "eval.every", "0");
+    enlarge_weights(runs.a, 800);
+    expect_fails(GN_ERR_NUMERIC, "loss is", resume_from(runs.a, 800, NULL));
+    assert_int_equal(newest_step(runs.a, "checkpoints"), 800);
+    assert_int_equal(newest_step(runs.a, "last-good"), 820);
+    run_path(from, runs.a, "checkpoints/800/weights.safetensors");
+    run_path(to, runs.a, "last-good/820/weights.safetensors");
+    file_bytes before = read_bytes(from), kept = read_bytes(to);
+    assert_int_equal(kept.size, before.size);
+    assert_memory_equal(kept.data, before.data, before.size);
+    gn_free(&before.data);
+    gn_free(&kept.data);
+    two_runs_close(&runs);
+}
+
 // Every checkpoint that is there is whole.
 static void expect_whole_checkpoints(const char *run)
 {
@@ -285,8 +409,9 @@ static void a_failed_allocation_anywhere_leaves_nothing_behind(void **state)
 TEST_MAIN(a_run_stopped_after_every_round_ends_the_same, an_older_checkpoint_leads_to_the_same_end,
           a_longer_run_goes_on_where_the_shorter_one_ended,
           a_damaged_checkpoint_is_passed_over_and_reported, a_run_without_checkpoint_starts_again,
-          another_run_is_not_continued, changed_data_is_refused,
-          the_replay_of_another_run_is_refused, a_lost_replay_is_reported,
-          a_folder_serves_one_run_and_one_process,
+          lost_metrics_are_reported_and_the_run_goes_on,
+          a_continuation_that_fails_takes_nothing_back, another_run_is_not_continued,
+          changed_data_is_refused, the_replay_of_another_run_is_refused, a_lost_replay_is_reported,
+          a_folder_serves_one_run_and_one_process, numbers_gone_wrong_leave_the_weights_of_before,
           a_full_disk_at_any_write_costs_nothing_that_was_safe,
           a_failed_allocation_anywhere_leaves_nothing_behind)
