@@ -117,6 +117,17 @@ uint64_t gn_blob_next_size(gn_blob *blob, const char *name)
     return size;
 }
 
+const void *gn_blob_next(gn_blob *blob, const char *name, size_t *ret_size)
+{
+    size_t size = 0;
+    const unsigned char *bytes = next_section(blob, name, &size);
+    if (bytes != NULL) {
+        blob->cursor = (size_t)(bytes - blob->data) + size;
+        *ret_size = size;
+    }
+    return bytes;
+}
+
 gn_status gn_blob_status(const gn_blob *blob)
 {
     return blob->status;

@@ -30,6 +30,10 @@ void gn_blob_read(gn_blob *blob, const char *name, void *ret_bytes, size_t size)
 // Size of the next section, which must have this name (0 and a sticky error if not).
 uint64_t gn_blob_next_size(gn_blob *blob, const char *name);
 
+// Passes over the next section, which must have this name, and returns its bytes in place (they
+// need not be aligned); NULL and a sticky error if not.
+const void *gn_blob_next(gn_blob *blob, const char *name, size_t *ret_size);
+
 // GN_OK, or the first failure. The error text is recorded when the failure happens; do not fail
 // at something else in between.
 gn_status gn_blob_status(const gn_blob *blob);

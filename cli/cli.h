@@ -19,6 +19,7 @@ int cmd_train(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_data(int argc, char **argv);
+int cmd_replay(int argc, char **argv);
 int cmd_envs(int argc, char **argv);
 int cmd_agents(int argc, char **argv);
 int cmd_options(int argc, char **argv);

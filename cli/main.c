@@ -13,6 +13,7 @@ static const struct {
     { "resume", "continue a run exactly where its newest checkpoint stands", cmd_resume },
     { "eval", "measure a trained agent beside the baselines", cmd_eval },
     { "data", "import, look at, and generate market data", cmd_data },
+    { "replay", "look into a replay buffer, check it, export its steps", cmd_replay },
     { "envs", "list environments", cmd_envs },
     { "agents", "list agent presets, or print one as a run file", cmd_agents },
     { "options", "list every option with default, range and meaning", cmd_options },

@@ -58,11 +58,20 @@ typedef struct env_context {
     const env_market *market;
 } env_context;
 
+// A number inside a record, for people and other programs.
+typedef enum env_field_type { ENV_FIELD_U32, ENV_FIELD_F32 } env_field_type;
+typedef struct env_field {
+    const char *name;
+    env_field_type type;
+    size_t offset; // bytes from the start of the record
+} env_field;
+
 typedef struct env_class {
     const char *name; // "cartpole"; also the section of its options
     const char *summary; // one line
     const gn_option *options; // ends with {0}; NULL for none
     size_t config_size; // of the struct the options fill
+    const env_field *fields; // of a record, in order; ends with {0}
     int needs_market; // create fails with GN_ERR_ARG without one
 
     // Errors: GN_ERR_ARG, GN_ERR_CONFIG (names option and value), GN_ERR_MEMORY.

@@ -25,7 +25,10 @@ static size_t column_bytes(const market_column *column, uint64_t rows)
 {
     if (column->offsets)
         return (size_t)column->offsets[rows];
-    size_t value_size = strcmp(column->format, MARKET_FORMAT_FLOAT) == 0 ? 4 : 8;
+    if (strcmp(column->format, MARKET_FORMAT_BOOL) == 0)
+        return (size_t)(rows + 7) / 8;
+    static const char four_bytes[] = MARKET_FORMAT_FLOAT MARKET_FORMAT_INT32 MARKET_FORMAT_UINT32;
+    size_t value_size = strpbrk(column->format, four_bytes) == column->format ? 4 : 8;
     return value_size * (column->width ? column->width : 1) * (size_t)rows;
 }
 

@@ -19,6 +19,10 @@ enum { MARKET_TABLE_COLUMNS = 96 };
 #define MARKET_FORMAT_TIME "tsn:UTC" // int64_t, nanoseconds since 1970
 #define MARKET_FORMAT_DOUBLE "g"
 #define MARKET_FORMAT_FLOAT "f"
+#define MARKET_FORMAT_INT32 "i"
+#define MARKET_FORMAT_UINT32 "I"
+#define MARKET_FORMAT_INT64 "l"
+#define MARKET_FORMAT_BOOL "b" // a bit a row, lowest first
 #define MARKET_FORMAT_TEXT "u"
 
 typedef struct market_column {

@@ -145,6 +145,12 @@ double replay_weight(const replay_buffer *buffer, double priority)
     return pow(priority + buffer->config.priority_epsilon, buffer->config.alpha);
 }
 
+double replay_priority(double weight, double alpha, double epsilon)
+{
+    double priority = pow(weight, 1 / alpha) - epsilon;
+    return priority > 0 ? priority : 0; // where rounding leaves less than nothing
+}
+
 gn_status replay_seal_chunks(replay_buffer *buffer, uint32_t stream)
 {
     replay_stream *at = &buffer->stream[stream];

@@ -72,6 +72,9 @@ gn_status replay_buffer_begin(replay_buffer *buffer, uint32_t stream, const unsi
 gn_status replay_buffer_add(replay_buffer *buffer, uint32_t stream, int32_t action, float reward,
                             bool terminated, bool truncated, const unsigned char *next_record);
 
+// The priority that has this weight; alpha must not be 0.
+double replay_priority(double weight, double alpha, double epsilon);
+
 // Steps stored now.
 uint64_t replay_buffer_count(const replay_buffer *buffer);
 

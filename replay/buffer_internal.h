@@ -52,11 +52,6 @@ static inline bool replay_is_open(const replay_buffer *buffer, uint32_t stream)
     return head > 0 && buffer->columns.flags[replay_slot(buffer, stream, head - 1)] & REPLAY_OPEN;
 }
 
-static inline bool replay_has_step(uint8_t flags)
-{
-    return !(flags & (REPLAY_FINAL | REPLAY_OPEN));
-}
-
 // The columns of one stream.
 static inline replay_columns replay_stream_columns(const replay_buffer *buffer, uint32_t stream)
 {

@@ -10,6 +10,7 @@
 #ifndef REPLAY_CHUNK_H
 #define REPLAY_CHUNK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,25 @@
 
 // Flags of a slot. A slot without step has REPLAY_FINAL or REPLAY_OPEN.
 enum { REPLAY_TERMINATED = 1, REPLAY_TRUNCATED = 2, REPLAY_FINAL = 4, REPLAY_OPEN = 8 };
+
+static inline bool replay_has_step(uint8_t flags)
+{
+    return !(flags & (REPLAY_FINAL | REPLAY_OPEN));
+}
+
+// Whether these are the flags of a slot.
+static inline bool replay_flags_fit(uint8_t flags)
+{
+    return flags <= REPLAY_FINAL || flags == REPLAY_OPEN;
+}
+
+// Whether a slot may follow another one: an ended episode has a final slot, nothing follows an open
+// one.
+static inline bool replay_may_follow(uint8_t flags, uint8_t next)
+{
+    bool ended = flags & (REPLAY_TERMINATED | REPLAY_TRUNCATED);
+    return !(flags & REPLAY_OPEN) && ended == ((next & REPLAY_FINAL) != 0);
+}
 
 // Columns of slots; the caller's memory.
 typedef struct replay_columns {

@@ -1,5 +1,4 @@
-// The store over LMDB. A value is [checksum u64][key][data]: the checksum covers key and data, so
-// neither a flipped byte nor a value under a wrong key passes for data. What a database holds is a
+// The store over LMDB. What a database holds is a
 // function of what was added and committed only: no times, no process numbers, no order of arrival.
 //
 // Nothing here uses LMDB's own writer lock against a second run; `writer.lock` does, held while the
@@ -20,8 +19,9 @@
 #include "base/mem.h"
 #include "replay/chunk.h"
 #include "replay/store_check.h"
+#include "replay/store_internal.h"
 
-enum { DATABASES = 3, MAP_START = 1 << 20, QUEUE_SIZE = 4 << 20, OWNER_MAX = 32 };
+enum { DATABASES = 3, MAP_START = 1 << 20, QUEUE_SIZE = 4 << 20 };
 
 struct replay_store {
     char path[GN_PATH_SIZE]; // of the data file
@@ -93,17 +93,9 @@ static int get_value(MDB_txn *txn, MDB_dbi database, MDB_val key, const void **r
     int code = mdb_get(txn, database, &key, &value);
     if (code != 0)
         return code;
-    uint64_t checksum;
-    if (value.mv_size < sizeof checksum + key.mv_size)
-        return MDB_CORRUPTED;
-    memcpy(&checksum, value.mv_data, sizeof checksum);
-    const unsigned char *covered = (const unsigned char *)value.mv_data + sizeof checksum;
-    if (checksum != gn_checksum(covered, value.mv_size - sizeof checksum) ||
-        memcmp(covered, key.mv_data, key.mv_size) != 0)
-        return MDB_CORRUPTED;
-    *ret_data = covered + key.mv_size;
-    *ret_size = value.mv_size - sizeof checksum - key.mv_size;
-    return 0;
+    bool sound = replay_value_data(value.mv_data, value.mv_size, key.mv_data, key.mv_size, ret_data,
+                                   ret_size);
+    return sound ? 0 : MDB_CORRUPTED;
 }
 
 static MDB_val key_of(const uint64_t *number)
@@ -138,10 +130,14 @@ static int double_map(replay_store *store)
 // What a transaction does; returns LMDB's code.
 typedef int (*write_job)(replay_store *store, MDB_txn *txn, const void *arg);
 
-// Runs a job in a durable transaction; once more in a larger map whenever it was full.
+// Runs a job in a durable transaction; once more in a larger map whenever it was full. A reader
+// that was killed would keep its pages from being used again for the rest of the run: its entry
+// goes first.
 static gn_status write_in_txn(replay_store *store, write_job job, const void *arg,
                               const char *doing)
 {
+    if (store->env)
+        (void)mdb_reader_check(store->env, NULL);
     for (;;) {
         MDB_txn *txn;
         int code = begin(store, 0, &txn);
@@ -163,10 +159,10 @@ static gn_status write_in_txn(replay_store *store, write_job job, const void *ar
 
 // --- opening
 
-typedef struct about_text {
-    char layout[128];
+typedef struct store_about {
+    replay_stored_layout layout;
     const char *owner;
-} about_text;
+} store_about;
 
 static MDB_val name_key(const char *name)
 {
@@ -176,12 +172,13 @@ static MDB_val name_key(const char *name)
 // Opens the databases; in a new store also writes what it is about.
 static int open_databases(replay_store *store, MDB_txn *txn, const void *arg)
 {
-    const about_text *about = arg;
-    int code = mdb_dbi_open(txn, "chunk", MDB_CREATE | MDB_INTEGERKEY, &store->chunks);
+    const store_about *about = arg;
+    int code = mdb_dbi_open(txn, REPLAY_CHUNKS, MDB_CREATE | MDB_INTEGERKEY, &store->chunks);
     if (code == 0)
-        code = mdb_dbi_open(txn, "generation", MDB_CREATE | MDB_INTEGERKEY, &store->generations);
+        code =
+            mdb_dbi_open(txn, REPLAY_GENERATIONS, MDB_CREATE | MDB_INTEGERKEY, &store->generations);
     if (code == 0)
-        code = mdb_dbi_open(txn, "about", MDB_CREATE, &store->about);
+        code = mdb_dbi_open(txn, REPLAY_ABOUT, MDB_CREATE, &store->about);
     MDB_stat chunks = { 0 }, generations = { 0 }, texts = { 0 };
     if (code == 0)
         code = mdb_stat(txn, store->chunks, &chunks);
@@ -193,36 +190,68 @@ static int open_databases(replay_store *store, MDB_txn *txn, const void *arg)
         return code;
     if (chunks.ms_entries > 0 || generations.ms_entries > 0)
         return MDB_CORRUPTED;
-    code = put_value(txn, store->about, name_key("layout"), about->layout, strlen(about->layout));
+    code =
+        put_value(txn, store->about, name_key(REPLAY_LAYOUT), &about->layout, sizeof about->layout);
     if (code == 0)
-        code = put_value(txn, store->about, name_key("owner"), about->owner, strlen(about->owner));
+        code = put_value(txn, store->about, name_key(REPLAY_OWNER), about->owner,
+                         strlen(about->owner));
     return code;
 }
 
-static gn_status compare_text(replay_store *store, MDB_txn *txn, const char *name,
-                              const char *wanted)
+static gn_status fail_stranger(const replay_store *store, const char *name, int size,
+                               const char *there, const char *wanted)
+{
+    return gn_fail(GN_ERR_STATE,
+                   "%s: belongs to another run or to other options: its %s is '%.*s', not '%s'",
+                   store->path, name, size, there, wanted);
+}
+
+static gn_status compare_owner(replay_store *store, MDB_txn *txn, const char *owner)
 {
     const void *data;
     size_t size;
-    int code = get_value(txn, store->about, name_key(name), &data, &size);
+    int code = get_value(txn, store->about, name_key(REPLAY_OWNER), &data, &size);
     if (code != 0)
-        return store_fail(store, code == MDB_NOTFOUND ? MDB_CORRUPTED : code, name);
-    if (size != strlen(wanted) || memcmp(data, wanted, size) != 0)
-        return gn_fail(GN_ERR_STATE,
-                       "%s: belongs to another run or to other options: its %s is '%.*s', not '%s'",
-                       store->path, name, (int)size, (const char *)data, wanted);
+        return store_fail(store, code == MDB_NOTFOUND ? MDB_CORRUPTED : code, "owner");
+    if (size != strlen(owner) || memcmp(data, owner, size) != 0)
+        return fail_stranger(store, "owner", (int)size, data, owner);
     return GN_OK;
 }
 
-static gn_status check_about(replay_store *store, const about_text *about)
+static void describe_layout(char ret_text[128], const replay_stored_layout *layout)
+{
+    snprintf(ret_text, 128,
+             "%u streams, %" PRIu64 " slots a stream, %u slots a chunk, %u bytes a record",
+             layout->streams, layout->capacity, layout->chunk, layout->record_size);
+}
+
+static gn_status compare_layout(replay_store *store, MDB_txn *txn,
+                                const replay_stored_layout *layout)
+{
+    const void *data;
+    size_t size;
+    int code = get_value(txn, store->about, name_key(REPLAY_LAYOUT), &data, &size);
+    if (code != 0)
+        return store_fail(store, code == MDB_NOTFOUND ? MDB_CORRUPTED : code, "layout");
+    replay_stored_layout found;
+    GN_TRY(replay_layout_decode(&found, store->path, data, size));
+    if (memcmp(&found, layout, sizeof found) == 0)
+        return GN_OK;
+    char there[128], wanted[128];
+    describe_layout(there, &found);
+    describe_layout(wanted, layout);
+    return fail_stranger(store, "layout", (int)strlen(there), there, wanted);
+}
+
+static gn_status check_about(replay_store *store, const store_about *about)
 {
     MDB_txn *txn;
     int code = begin(store, MDB_RDONLY, &txn);
     if (code != 0)
         return store_fail(store, code, "read");
-    gn_status status = compare_text(store, txn, "owner", about->owner);
+    gn_status status = compare_owner(store, txn, about->owner);
     if (status == GN_OK)
-        status = compare_text(store, txn, "layout", about->layout);
+        status = compare_layout(store, txn, &about->layout);
     mdb_txn_abort(txn);
     return status;
 }
@@ -250,7 +279,7 @@ static gn_status open_env(replay_store *store, const char *folder)
     return GN_OK;
 }
 
-static gn_status open_store(replay_store *store, const char *folder, const about_text *about)
+static gn_status open_store(replay_store *store, const char *folder, const store_about *about)
 {
     char lock_path[GN_PATH_SIZE];
     GN_TRY(gn_path_join(store->path, folder, "data.mdb"));
@@ -268,16 +297,18 @@ gn_status replay_store_open(replay_store **ret_store, const char *folder, const 
                             const replay_layout *layout)
 {
     if (layout->streams == 0 || layout->record_size == 0 || layout->chunk == 0 ||
-        strlen(owner) > OWNER_MAX)
+        strlen(owner) > REPLAY_OWNER_MAX)
         return gn_fail(GN_ERR_ARG,
                        "%s: %u streams, %u bytes a record, %u slots a chunk, owner '%s': must be "
                        "above 0, the owner %d characters at most",
                        folder, layout->streams, layout->record_size, layout->chunk, owner,
-                       OWNER_MAX);
-    about_text about = { .owner = owner };
-    snprintf(about.layout, sizeof about.layout,
-             "%u streams, %" PRIu64 " slots a stream, %u slots a chunk, %u bytes a record",
-             layout->streams, layout->capacity, layout->chunk, layout->record_size);
+                       REPLAY_OWNER_MAX);
+    store_about about = { .layout = { .version = REPLAY_STORE_VERSION,
+                                      .streams = layout->streams,
+                                      .record_size = layout->record_size,
+                                      .chunk = layout->chunk,
+                                      .capacity = layout->capacity },
+                          .owner = owner };
     replay_store *store;
     GN_TRY(gn_alloc(&store, 1, sizeof *store));
     store->lock = -1;

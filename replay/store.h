@@ -10,7 +10,7 @@
 // back to a generation removes everything after it, so no step of an abandoned future survives.
 //
 // The file grows by itself. LMDB writes with pwrite, so a full disk is an error, never a signal.
-// Threads: one owner at a time. Other processes may read meanwhile.
+// Threads: one owner at a time. Other processes may read meanwhile (replay/reader.h).
 
 #ifndef REPLAY_STORE_H
 #define REPLAY_STORE_H

@@ -1,4 +1,4 @@
-// Walks the pages of an LMDB file: the newest meta page, its two trees, the trees named in the main
+// Walks the pages of an LMDB file: a meta page, its two trees, the trees named in the main
 // one, and the lists of free pages. Each page may be reached once only.
 //
 //     page      [u64 number][u16 pad][u16 flags][u16 lower][u16 upper][u16 offset of node 0] ...
@@ -21,12 +21,13 @@
 
 #include "base/mem.h"
 
-enum { PAGE_HEADER = 16, NODE_HEADER = 8, DEPTH_MAX = 32, FIRST_DATA_PAGE = 2 };
+enum { PAGE_HEADER = 16, NODE_HEADER = 8, DEPTH_MAX = 32, FIRST_DATA_PAGE = 2, METAS = 2 };
 enum { PAGE_BRANCH = 1, PAGE_LEAF = 2, PAGE_OVERFLOW = 4, PAGE_META = 8 };
 enum { NODE_BIG = 1, NODE_TREE = 2 }; // data on overflow pages; data is a tree_record
 
 static const uint32_t MAGIC = 0xBEEFC0DE, VERSION = 1;
 static const uint64_t NO_PAGE = UINT64_MAX;
+static const replay_store_visitor nobody = { 0 };
 
 typedef struct page_header {
     uint64_t number;
@@ -46,6 +47,8 @@ typedef struct meta {
     uint64_t last_page, transaction;
 } meta;
 
+enum { META_SIZE = PAGE_HEADER + sizeof(meta) };
+
 _Static_assert(sizeof(page_header) == PAGE_HEADER && sizeof(tree_record) == 48, "as on disk");
 _Static_assert(MDB_VERSION_MAJOR == 0 && MDB_VERSION_MINOR == 9, "the format of liblmdb 0.9");
 
@@ -53,15 +56,20 @@ typedef enum tree_kind { TREE_FREE, TREE_MAIN, TREE_NAMED } tree_kind;
 
 typedef struct file_check {
     const char *path;
+    int file;
     const unsigned char *map;
     uint64_t page_size, pages; // whole pages in the file
     uint64_t last_page, transaction;
     unsigned char *seen; // [last_page / 8 + 1], a bit a page
+    const replay_store_visitor *visitor;
+    uint64_t damages; // passed over so far
 } file_check;
 
 // One tree on the way through its pages in the order of its keys.
 typedef struct tree_walk {
     tree_kind kind;
+    const char *name; // of a named one
+    size_t name_size;
     bool integer_keys;
     const unsigned char *last_key; // NULL before the first
     size_t last_key_size;
@@ -72,6 +80,15 @@ typedef struct tree_walk {
 static gn_status damaged(const file_check *file, uint64_t page, const char *what)
 {
     return gn_fail(GN_ERR_CORRUPT, "%s: page %llu: %s", file->path, (unsigned long long)page, what);
+}
+
+// Damage is told and passed over where somebody listens; else it ends the walk.
+static gn_status pass_over(file_check *file, gn_status status)
+{
+    if (status != GN_ERR_CORRUPT || !file->visitor->damage)
+        return status;
+    file->damages++;
+    return file->visitor->damage(file->visitor->self);
 }
 
 // Notes `count` pages from `page` as used.
@@ -102,8 +119,9 @@ static gn_status enter_page(file_check *file, uint64_t number, uint64_t count,
     return GN_OK;
 }
 
-// Keys must ascend through the tree; a separator stands at or before the keys of its branch.
-static gn_status check_key(const file_check *file, tree_walk *walk, uint64_t page,
+// Keys must ascend through the tree; a separator stands at or before the keys of its branch. A key
+// out of order is no reason to pass over its value.
+static gn_status check_key(file_check *file, tree_walk *walk, uint64_t page,
                            const unsigned char *key, size_t size, bool separates)
 {
     if (size == 0 || (walk->integer_keys && size != sizeof(uint64_t)))
@@ -120,12 +138,11 @@ static gn_status check_key(const file_check *file, tree_walk *walk, uint64_t pag
         if (order == 0)
             order = (size > walk->last_key_size) - (size < walk->last_key_size);
     }
-    if (order < 0 || (order == 0 && !walk->last_separates))
-        return damaged(file, page, "has keys out of order");
+    bool ascends = order > 0 || (order == 0 && walk->last_separates);
     walk->last_key = key;
     walk->last_key_size = size;
     walk->last_separates = separates;
-    return GN_OK;
+    return ascends ? GN_OK : pass_over(file, damaged(file, page, "has keys out of order"));
 }
 
 // A list of free pages: [count][page] ..., descending; written by the transaction that is the key.
@@ -150,16 +167,18 @@ static gn_status check_free_list(file_check *file, uint64_t page, const unsigned
     return GN_OK;
 }
 
-static gn_status check_tree(file_check *file, const tree_record *record, tree_kind kind);
+static gn_status check_tree(file_check *file, const tree_record *record, tree_walk walk);
 
 // data: what stands in the node, `size` the size of the value it stands for.
 static gn_status check_value(file_check *file, tree_walk *walk, uint64_t page, unsigned flags,
-                             const unsigned char *key, const unsigned char *data, size_t size)
+                             const unsigned char *key, size_t key_size, const unsigned char *data,
+                             size_t size)
 {
     if (flags == NODE_TREE && walk->kind == TREE_MAIN && size == sizeof(tree_record)) {
         tree_record record;
         memcpy(&record, data, sizeof record);
-        return check_tree(file, &record, TREE_NAMED);
+        tree_walk named = { .kind = TREE_NAMED, .name = (const char *)key, .name_size = key_size };
+        return check_tree(file, &record, named);
     }
     if (flags == NODE_BIG) {
         uint64_t first, count = (PAGE_HEADER - 1 + size) / file->page_size + 1;
@@ -176,6 +195,10 @@ static gn_status check_value(file_check *file, tree_walk *walk, uint64_t page, u
     }
     if (walk->kind == TREE_FREE)
         return check_free_list(file, page, key, data, size);
+    const replay_store_visitor *visitor = file->visitor;
+    if (walk->kind == TREE_NAMED && visitor->value)
+        return visitor->value(visitor->self, walk->name, walk->name_size, key, key_size, data,
+                              size);
     return GN_OK;
 }
 
@@ -205,7 +228,7 @@ static gn_status check_node(file_check *file, tree_walk *walk, uint64_t number, 
     if (leaf) {
         GN_TRY(check_key(file, walk, number, key, key_size, false));
         walk->found.entries++;
-        return check_value(file, walk, number, part[2], key, key + key_size, low);
+        return check_value(file, walk, number, part[2], key, key_size, key + key_size, low);
     }
     if (index > 0) // the key of the first branch is not looked at
         GN_TRY(check_key(file, walk, number, key, key_size, true));
@@ -228,93 +251,182 @@ static gn_status check_page(file_check *file, tree_walk *walk, uint64_t number, 
     if (nodes < (depth > 1 && walk->kind != TREE_FREE ? 2 : 1))
         return damaged(file, number, "has too few nodes");
     size_t used = 0;
+    uint64_t damages = file->damages;
     for (unsigned i = 0; i < nodes; i++)
-        GN_TRY(check_node(file, walk, number, depth, i, &used));
-    if (used != file->page_size - header.upper)
+        GN_TRY(pass_over(file, check_node(file, walk, number, depth, i, &used)));
+    if (used != file->page_size - header.upper && file->damages == damages)
         return damaged(file, number, "has nodes that overlap");
     *(depth == 1 ? &walk->found.leaves : &walk->found.branches) += 1;
     return GN_OK;
 }
 
-static gn_status check_tree(file_check *file, const tree_record *record, tree_kind kind)
+// walk: kind and name of the tree, the rest 0.
+static gn_status check_tree(file_check *file, const tree_record *record, tree_walk walk)
 {
-    tree_walk walk = { .kind = kind, .integer_keys = record->flags == MDB_INTEGERKEY };
-    bool flags_fit = kind == TREE_FREE   ? record->flags == MDB_INTEGERKEY
-                     : kind == TREE_MAIN ? record->flags == 0
-                                         : record->flags == 0 || walk.integer_keys;
+    walk.integer_keys = record->flags == MDB_INTEGERKEY;
+    bool flags_fit = walk.kind == TREE_FREE   ? record->flags == MDB_INTEGERKEY
+                     : walk.kind == TREE_MAIN ? record->flags == 0
+                                              : record->flags == 0 || walk.integer_keys;
     bool empty = record->root == NO_PAGE;
     if (!flags_fit || record->depth > DEPTH_MAX || empty != (record->depth == 0))
         return damaged(file, record->root, "root of a tree with a damaged record");
+    uint64_t damages = file->damages;
     if (!empty)
         GN_TRY(check_page(file, &walk, record->root, record->depth));
-    if (walk.found.branches != record->branches || walk.found.leaves != record->leaves ||
-        walk.found.overflows != record->overflows || walk.found.entries != record->entries)
+    bool same = walk.found.branches == record->branches && walk.found.leaves == record->leaves &&
+                walk.found.overflows == record->overflows && walk.found.entries == record->entries;
+    if (!same && file->damages == damages)
         return damaged(file, record->root, "root of a tree that holds other pages than it says");
     return GN_OK;
 }
 
-// Reads both meta pages; the one of the later transaction counts.
-static gn_status check_metas(file_check *file, meta *ret_meta)
+// Both meta pages as they were at one instant: a writer may be at work.
+static gn_status read_metas(const file_check *file, unsigned char pages[METAS][META_SIZE])
 {
-    meta metas[2];
-    for (uint64_t i = 0; i < 2; i++) {
-        const unsigned char *page = file->map + i * file->page_size;
-        page_header header;
-        memcpy(&header, page, sizeof header);
-        memcpy(&metas[i], page + PAGE_HEADER, sizeof metas[i]);
-        if (header.number != i || header.flags != PAGE_META || metas[i].magic != MAGIC ||
-            metas[i].version != VERSION || metas[i].free.pad != file->page_size ||
-            metas[i].transaction % 2 != (metas[i].transaction == 0 ? 0 : i))
-            return damaged(file, i, "is no meta page");
+    enum { TRIES = 1000 };
+    unsigned char before[METAS][META_SIZE];
+    for (int i = 0; i < TRIES; i++) {
+        memcpy(before, pages, sizeof before);
+        for (uint64_t page = 0; page < METAS; page++)
+            if (pread(file->file, pages[page], META_SIZE, (off_t)(page * file->page_size)) !=
+                META_SIZE)
+                return gn_fail(GN_ERR_IO, "%s: cannot read the meta pages", file->path);
+        if (i > 0 && memcmp(before, pages, sizeof before) == 0)
+            break;
     }
-    *ret_meta = metas[metas[1].transaction > metas[0].transaction];
-    if (ret_meta->transaction > 0 &&
-        metas[0].transaction + metas[1].transaction != 2 * ret_meta->transaction - 1)
-        return damaged(file, 0, "transactions of the meta pages do not follow each other");
-    // Pages allocated and freed in one transaction are never written: the last page may lie past
-    // the end of the file, but not far.
-    if (ret_meta->last_page < 1 || ret_meta->last_page > 2 * file->pages + 1024)
-        return damaged(file, 0, "last page lies outside the file");
     return GN_OK;
 }
 
-static gn_status check_map(const char *path, const unsigned char *map, size_t size)
+static bool decode_meta(const file_check *file, uint64_t number, const unsigned char *page,
+                        meta *ret_meta)
 {
-    file_check file = { .path = path, .map = map, .page_size = (uint64_t)sysconf(_SC_PAGESIZE) };
-    file.pages = size / file.page_size;
-    if (file.pages < FIRST_DATA_PAGE)
-        return gn_fail(GN_ERR_CORRUPT, "%s: %zu bytes are no LMDB file", path, size);
+    page_header header;
+    memcpy(&header, page, sizeof header);
+    memcpy(ret_meta, page + PAGE_HEADER, sizeof *ret_meta);
+    return header.number == number && header.flags == PAGE_META && ret_meta->magic == MAGIC &&
+           ret_meta->version == VERSION && ret_meta->free.pad == file->page_size &&
+           ret_meta->transaction % 2 == (ret_meta->transaction == 0 ? 0 : number);
+}
+
+// Reads both meta pages; the one of `transaction` counts, or where that is 0, of the later one.
+static gn_status check_metas(file_check *file, uint64_t transaction, meta *ret_meta)
+{
+    unsigned char pages[METAS][META_SIZE] = { 0 };
+    meta metas[METAS];
+    bool sound[METAS];
+    GN_TRY(read_metas(file, pages));
+    for (uint64_t i = 0; i < METAS; i++) {
+        sound[i] = decode_meta(file, i, pages[i], &metas[i]);
+        if (!sound[i])
+            GN_TRY(pass_over(file, damaged(file, i, "is no meta page")));
+    }
+    if (!sound[0] && !sound[1])
+        return damaged(file, 0, "nor is the other one");
+    uint64_t newest = !sound[0] || (sound[1] && metas[1].transaction > metas[0].transaction);
+    *ret_meta = metas[newest];
+    if (transaction > 0 && sound[transaction % 2])
+        *ret_meta = metas[transaction % 2];
+    if (transaction > 0 && ret_meta->transaction != transaction)
+        return gn_fail(GN_ERR_NOT_FOUND, "%s: transaction %llu: not in the meta pages", file->path,
+                       (unsigned long long)transaction);
+    if (sound[0] && sound[1] && metas[newest].transaction > 0 &&
+        metas[0].transaction + metas[1].transaction != 2 * metas[newest].transaction - 1)
+        GN_TRY(pass_over(
+            file, damaged(file, 0, "transactions of the meta pages do not follow each other")));
+    // Pages allocated and freed in one transaction are never written: the last page may lie past
+    // the end of the file, but not far.
+    if (ret_meta->last_page < 1 || ret_meta->last_page > 2 * file->pages + 1024) {
+        GN_TRY(pass_over(file, damaged(file, 0, "last page lies outside the file")));
+        ret_meta->last_page = file->pages - 1;
+    }
+    return GN_OK;
+}
+
+static gn_status begin_check(file_check *ret_check, const replay_store_file *file,
+                             const replay_store_visitor *visitor)
+{
+    uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+    file_check check = { .path = file->path,
+                         .file = file->file,
+                         .map = file->map,
+                         .page_size = page_size,
+                         .pages = file->size / page_size,
+                         .visitor = visitor };
+    if (check.pages < FIRST_DATA_PAGE)
+        return gn_fail(GN_ERR_CORRUPT, "%s: %zu bytes are no LMDB file", file->path, file->size);
+    *ret_check = check;
+    return GN_OK;
+}
+
+gn_status replay_store_check_head(const replay_store_file *file)
+{
+    file_check check;
     meta newest;
-    GN_TRY(check_metas(&file, &newest));
-    file.last_page = newest.last_page;
-    file.transaction = newest.transaction;
-    GN_TRY(gn_alloc(&file.seen, file.last_page / 8 + 1, 1));
-    gn_status status = check_tree(&file, &newest.main, TREE_MAIN);
+    GN_TRY(begin_check(&check, file, &nobody));
+    return check_metas(&check, 0, &newest);
+}
+
+gn_status replay_store_walk(const replay_store_file *file, uint64_t transaction,
+                            const replay_store_visitor *visitor)
+{
+    file_check check;
+    meta seen;
+    GN_TRY(begin_check(&check, file, visitor));
+    GN_TRY(check_metas(&check, transaction, &seen));
+    check.last_page = seen.last_page;
+    check.transaction = seen.transaction;
+    GN_TRY(gn_alloc(&check.seen, check.last_page / 8 + 1, 1));
+    gn_status status =
+        pass_over(&check, check_tree(&check, &seen.main, (tree_walk){ .kind = TREE_MAIN }));
     if (status == GN_OK)
-        status = check_tree(&file, &newest.free, TREE_FREE);
-    gn_free(&file.seen);
+        status =
+            pass_over(&check, check_tree(&check, &seen.free, (tree_walk){ .kind = TREE_FREE }));
+    gn_free(&check.seen);
     return status;
+}
+
+gn_status replay_store_map(replay_store_file *ret_file, const char *path)
+{
+    replay_store_file file = { .path = path, .file = open(path, O_RDONLY | O_CLOEXEC) };
+    struct stat about;
+    if (file.file < 0)
+        return gn_fail_errno(errno, "%s: open", path);
+    gn_status status = GN_OK;
+    if (fstat(file.file, &about) != 0)
+        status = gn_fail_errno(errno, "%s: fstat", path);
+    if (status == GN_OK && about.st_size > 0) {
+        file.size = (size_t)about.st_size;
+        void *map = mmap(NULL, file.size, PROT_READ, MAP_SHARED, file.file, 0);
+        if (map == MAP_FAILED)
+            status = gn_fail_errno(errno, "%s: mmap", path);
+        else
+            file.map = map;
+    }
+    if (status == GN_OK)
+        *ret_file = file;
+    else
+        close(file.file);
+    return status;
+}
+
+void replay_store_unmap(replay_store_file *file)
+{
+    if (file->map)
+        munmap((void *)file->map, file->size);
+    if (file->file >= 0)
+        close(file->file);
+    *file = (replay_store_file){ .file = -1 };
 }
 
 gn_status replay_store_check(const char *path)
 {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return errno == ENOENT ? GN_OK : gn_fail_errno(errno, "%s: open", path);
-    gn_status status = GN_OK;
-    struct stat about;
-    if (fstat(file, &about) != 0) {
-        status = gn_fail_errno(errno, "%s: fstat", path);
-    } else if (about.st_size > 0) {
-        size_t size = (size_t)about.st_size;
-        void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0);
-        if (map == MAP_FAILED) {
-            status = gn_fail_errno(errno, "%s: mmap", path);
-        } else {
-            status = check_map(path, map, size);
-            munmap(map, size);
-        }
-    }
-    close(file);
+    replay_store_file file;
+    gn_status status = replay_store_map(&file, path);
+    if (status == GN_ERR_NOT_FOUND)
+        return GN_OK;
+    GN_TRY(status);
+    if (file.size > 0)
+        status = replay_store_walk(&file, 0, &nobody);
+    replay_store_unmap(&file);
     return status;
 }

@@ -123,6 +123,14 @@ gn_status rl_run_folder_read(const char *path, rl_config *config)
     return rl_config_resolve(config, ini, NULL, 0);
 }
 
+gn_status rl_run_folder_replay(const char *path, const rl_config *config, char *ret_path)
+{
+    const char *replay = config->replay.path;
+    if (replay[0] == '/')
+        return gn_path_join(ret_path, "/", replay + 1);
+    return gn_path_join(ret_path, path, replay);
+}
+
 gn_status rl_run_folder_write(rl_run_folder *folder, const rl_config *config)
 {
     gn_text text = { 0 };

@@ -34,6 +34,10 @@ void rl_run_folder_close(rl_run_folder **folder);
 // Options of the run in `path`; no lock needed.  Errors: GN_ERR_NOT_FOUND; GN_ERR_CONFIG.
 gn_status rl_run_folder_read(const char *path, rl_config *config);
 
+// Where the run in `path` with these options has its replay store: relative to the run.
+// ret_path: [GN_PATH_SIZE].  Errors: GN_ERR_ARG if the path is too long.
+gn_status rl_run_folder_replay(const char *path, const rl_config *config, char *ret_path);
+
 // Replaces run.ini.
 gn_status rl_run_folder_write(rl_run_folder *folder, const rl_config *config);
 

@@ -73,21 +73,12 @@ static gn_status open_parts(rl_trainer *trainer)
     return gn_worker_create(&trainer->worker);
 }
 
-// Where the replay store lies: relative paths are inside the run's folder.
-static gn_status replay_path(const rl_trainer *trainer, const char *folder, char *ret_path)
-{
-    const char *path = trainer->config->replay.path;
-    if (path[0] != '/')
-        return gn_path_join(ret_path, folder, path);
-    return gn_path_join(ret_path, "/", path + 1);
-}
-
 static gn_status open_buffer(rl_trainer *trainer)
 {
     const replay_config *replay = &trainer->config->replay;
     char path[GN_PATH_SIZE];
     trainer->on_disk = strcmp(replay->path, "none") != 0;
-    GN_TRY(replay_path(trainer, rl_run_folder_path(trainer->folder), path));
+    GN_TRY(rl_run_folder_replay(rl_run_folder_path(trainer->folder), trainer->config, path));
     return replay_buffer_create(&trainer->buffer, replay, (uint32_t)trainer->config->train.envs,
                                 vec_env_spec(trainer->env)->record_size,
                                 trainer->on_disk ? path : NULL, trainer->name);
@@ -108,7 +99,7 @@ static gn_status begin(rl_trainer *trainer)
 static gn_status refuse_old_replay(const rl_trainer *trainer, const char *folder)
 {
     char path[GN_PATH_SIZE];
-    GN_TRY(replay_path(trainer, folder, path));
+    GN_TRY(rl_run_folder_replay(folder, trainer->config, path));
     if (gn_path_exists(path))
         return gn_fail(GN_ERR_EXISTS, "replay.path: %s exists; a new run needs a new folder", path);
     return GN_OK;

@@ -10,6 +10,14 @@
 
 enum { STATE = 4, OBSERVATION_SIZE = STATE * sizeof(float) };
 
+static const env_field cartpole_fields[] = {
+    { "x", ENV_FIELD_F32, 0 },
+    { "x_velocity", ENV_FIELD_F32, sizeof(float) },
+    { "angle", ENV_FIELD_F32, 2 * sizeof(float) },
+    { "angular_velocity", ENV_FIELD_F32, 3 * sizeof(float) },
+    { 0 },
+};
+
 // One copy. All fields are multiples of 8 bytes: no padding in saved bytes.
 typedef struct cartpole_copy {
     double state[STATE]; // x, x_dot, theta, theta_dot
@@ -158,6 +166,7 @@ const env_class cartpole_class = {
     .summary = "balance a pole on a cart: Gymnasium's CartPole-v1",
     .options = cartpole_options,
     .config_size = sizeof(cartpole_config),
+    .fields = cartpole_fields,
     .create = cartpole_create,
     .destroy = cartpole_destroy,
     .spec = cartpole_spec,

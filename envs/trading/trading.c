@@ -18,6 +18,14 @@ typedef struct trading_record {
     float account[TRADING_ACCOUNT_FEATURES];
 } trading_record;
 
+static const env_field trading_fields[] = {
+    { "bar", ENV_FIELD_U32, offsetof(trading_record, bar) },
+    { "exposure", ENV_FIELD_F32, offsetof(trading_record, account[0]) },
+    { "open_return", ENV_FIELD_F32, offsetof(trading_record, account[1]) },
+    { "holding", ENV_FIELD_F32, offsetof(trading_record, account[2]) },
+    { 0 },
+};
+
 // One copy. All fields are multiples of 8 bytes: no padding in saved bytes.
 typedef struct trading_copy {
     trading_account account;
@@ -409,6 +417,7 @@ const env_class trading_class = {
     .summary = "trade one market with target exposures",
     .options = trading_options,
     .config_size = sizeof(trading_config),
+    .fields = trading_fields,
     .needs_market = 1,
     .create = trading_create,
     .destroy = trading_destroy,

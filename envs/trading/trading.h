@@ -10,7 +10,7 @@
 //
 // Observation: W * F features, oldest row first, then 3 account features: exposure at the mark,
 // ln(equity / entry equity) * 10, ln(1 + bars held) / 5; all 0 while flat.
-// Record: bar index and those three.
+// Record: bar index and those three, named bar, exposure, open_return and holding.
 
 #ifndef ENVS_TRADING_TRADING_H
 #define ENVS_TRADING_TRADING_H

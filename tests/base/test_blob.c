@@ -47,6 +47,26 @@ static void sections_come_back(void **state)
     gn_blob_free(&written);
 }
 
+static void sections_can_be_read_in_place(void **state)
+{
+    (void)state;
+    gn_blob written = { 0 };
+    write_sample(&written);
+    gn_blob blob = reader_of(&written);
+    size_t size = 0;
+    uint64_t position = 0;
+    const void *bytes = gn_blob_next(&blob, "position", &size);
+    assert_int_equal(size, sizeof position);
+    memcpy(&position, bytes, size);
+    assert_int_equal(position, 77);
+    assert_non_null(gn_blob_next(&blob, "empty", &size));
+    assert_int_equal(size, 0);
+    assert_null(gn_blob_next(&blob, "position", &size));
+    expect_fails(GN_ERR_CORRUPT, "section 'weights' where 'position' belongs",
+                 gn_blob_status(&blob));
+    gn_blob_free(&written);
+}
+
 static void the_bytes_are_as_documented(void **state)
 {
     (void)state;
@@ -170,6 +190,7 @@ static void a_failed_allocation_stays(void **state)
     expect_ok(gn_blob_status(&blob));
 }
 
-TEST_MAIN(sections_come_back, the_bytes_are_as_documented, another_name_or_size_is_refused,
-          every_truncation_is_refused, a_size_near_the_end_of_all_sizes_is_refused,
-          damaged_heads_never_crash, a_cleared_blob_allocates_nothing, a_failed_allocation_stays)
+TEST_MAIN(sections_come_back, sections_can_be_read_in_place, the_bytes_are_as_documented,
+          another_name_or_size_is_refused, every_truncation_is_refused,
+          a_size_near_the_end_of_all_sizes_is_refused, damaged_heads_never_crash,
+          a_cleared_blob_allocates_nothing, a_failed_allocation_stays)

@@ -23,7 +23,7 @@ static void expect_width(const char *text, const char *what)
 static void every_command_has_help_that_fits(void **state)
 {
     (void)state;
-    static const char *const commands[] = { "train", "resume", "eval",    "data",
+    static const char *const commands[] = { "train", "resume", "eval",    "data",   "replay",
                                             "envs",  "agents", "options", "version" };
     char usage[64];
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {

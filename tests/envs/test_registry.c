@@ -15,6 +15,8 @@ static void every_row_is_whole_and_found_by_its_name(void **state)
         assert_ptr_equal(found, class);
         assert_true(strlen(class->summary) > 0 && class->config_size > 0);
         assert_true(class->create && class->destroy && class->spec && class->reset);
+        for (const env_field *field = class->fields; field->name; field++) // without a hole
+            assert_int_equal(field->offset, (size_t)(field - class->fields) * sizeof(float));
         assert_true(class->step && class->record && class->decode && class->save && class->load);
     }
     assert_true(rows >= 2);

@@ -1,0 +1,159 @@
+#include "cli/replay_export.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "market/table.h"
+#include "replay/buffer.h"
+
+enum { FIELD_SIZE = 4, FIELDS_MAX = 64 }; // bytes of a field; fields of a record
+
+// The table under construction. A column is [slots], of which `rows` are filled.
+typedef struct export_table {
+    int32_t *stream, *action;
+    int64_t *step, *episode;
+    float *reward;
+    uint8_t *terminated, *truncated; // bits
+    double *priority; // NULL: none
+    uint32_t *field[FIELDS_MAX]; // bits of each field of the record
+    const env_field *fields;
+    size_t field_count;
+    double alpha, epsilon;
+    uint64_t rows;
+    int64_t episodes;
+} export_table;
+
+static gn_status find_fields(export_table *table, const replay_view *view, const rl_config *config)
+{
+    const env_class *class;
+    const void *env_config;
+    GN_TRY(rl_config_env(config, &class, &env_config));
+    table->fields = class->fields;
+    while (class->fields[table->field_count].name)
+        table->field_count++;
+    if (table->field_count > FIELDS_MAX ||
+        table->field_count * FIELD_SIZE != view->layout.record_size)
+        return gn_fail(GN_ERR_STATE, "%s: records of %u bytes; those of %s have %zu", view->path,
+                       view->layout.record_size, class->name, table->field_count * FIELD_SIZE);
+    return GN_OK;
+}
+
+static gn_status allocate(export_table *table, uint64_t slots, bool priorities)
+{
+    GN_TRY(gn_alloc(&table->stream, slots, sizeof *table->stream));
+    GN_TRY(gn_alloc(&table->step, slots, sizeof *table->step));
+    GN_TRY(gn_alloc(&table->episode, slots, sizeof *table->episode));
+    GN_TRY(gn_alloc(&table->action, slots, sizeof *table->action));
+    GN_TRY(gn_alloc(&table->reward, slots, sizeof *table->reward));
+    GN_TRY(gn_alloc(&table->terminated, slots / 8 + 1, 1));
+    GN_TRY(gn_alloc(&table->truncated, slots / 8 + 1, 1));
+    if (priorities)
+        GN_TRY(gn_alloc(&table->priority, slots, sizeof *table->priority));
+    for (size_t i = 0; i < table->field_count; i++)
+        GN_TRY(gn_alloc(&table->field[i], slots, FIELD_SIZE));
+    return GN_OK;
+}
+
+static void release(export_table *table)
+{
+    gn_free(&table->stream);
+    gn_free(&table->step);
+    gn_free(&table->episode);
+    gn_free(&table->action);
+    gn_free(&table->reward);
+    gn_free(&table->terminated);
+    gn_free(&table->truncated);
+    gn_free(&table->priority);
+    for (size_t i = 0; i < FIELDS_MAX; i++)
+        gn_free(&table->field[i]);
+}
+
+static void set_bit(uint8_t *bits, uint64_t row, bool value)
+{
+    bits[row / 8] |= (uint8_t)(value << row % 8);
+}
+
+static void add_step(export_table *table, const replay_slots *slots, size_t i)
+{
+    uint64_t row = table->rows++;
+    uint8_t flags = slots->flags[i];
+    const unsigned char *record = slots->record + i * table->field_count * FIELD_SIZE;
+    table->stream[row] = (int32_t)slots->stream;
+    table->step[row] = (int64_t)(slots->position + i);
+    table->episode[row] = table->episodes - 1;
+    table->action[row] = slots->action[i];
+    table->reward[row] = slots->reward[i];
+    set_bit(table->terminated, row, flags & REPLAY_TERMINATED);
+    set_bit(table->truncated, row, flags & REPLAY_TRUNCATED);
+    if (table->priority)
+        table->priority[row] = replay_priority(slots->weight[i], table->alpha, table->epsilon);
+    for (size_t f = 0; f < table->field_count; f++)
+        memcpy(&table->field[f][row], record + table->fields[f].offset, FIELD_SIZE);
+}
+
+static gn_status collect(export_table *table, replay_reader *reader)
+{
+    replay_slots slots;
+    bool running = false;
+    uint32_t stream = 0;
+    for (;;) {
+        GN_TRY(replay_reader_next(reader, &slots));
+        if (slots.count == 0)
+            return GN_OK;
+        running = running && slots.stream == stream;
+        stream = slots.stream;
+        for (size_t i = 0; i < slots.count; i++) {
+            bool step = replay_has_step(slots.flags[i]);
+            table->episodes += step && !running;
+            if (step)
+                add_step(table, &slots, i);
+            running = step;
+        }
+    }
+}
+
+static gn_status write_table(const export_table *table, const char *path)
+{
+    market_column columns[MARKET_TABLE_COLUMNS] = {
+        { .name = "stream", .format = MARKET_FORMAT_INT32, .data = table->stream },
+        { .name = "step", .format = MARKET_FORMAT_INT64, .data = table->step },
+        { .name = "episode", .format = MARKET_FORMAT_INT64, .data = table->episode },
+        { .name = "action", .format = MARKET_FORMAT_INT32, .data = table->action },
+        { .name = "reward", .format = MARKET_FORMAT_FLOAT, .data = table->reward },
+        { .name = "terminated", .format = MARKET_FORMAT_BOOL, .data = table->terminated },
+        { .name = "truncated", .format = MARKET_FORMAT_BOOL, .data = table->truncated },
+    };
+    size_t count = 7;
+    if (table->priority)
+        columns[count++] = (market_column){ .name = "priority",
+                                            .format = MARKET_FORMAT_DOUBLE,
+                                            .data = table->priority };
+    for (size_t f = 0; f < table->field_count; f++) {
+        bool whole = table->fields[f].type == ENV_FIELD_U32;
+        columns[count++] =
+            (market_column){ .name = table->fields[f].name,
+                             .format = whole ? MARKET_FORMAT_UINT32 : MARKET_FORMAT_FLOAT,
+                             .data = table->field[f] };
+    }
+    return market_table_write(path, columns, count, table->rows, "");
+}
+
+gn_status cli_replay_export(replay_reader *reader, const rl_config *config, const char *path,
+                            uint64_t *ret_steps)
+{
+    replay_generation generation;
+    export_table table = { .alpha = config->replay.alpha,
+                           .epsilon = config->replay.priority_epsilon };
+    GN_TRY(find_fields(&table, replay_reader_view(reader), config));
+    GN_TRY(replay_reader_begin(reader, 0, &generation));
+    gn_status status =
+        allocate(&table, generation.slots, generation.prioritized && table.alpha > 0);
+    if (status == GN_OK)
+        status = collect(&table, reader);
+    if (status == GN_OK)
+        status = write_table(&table, path);
+    if (status == GN_OK)
+        *ret_steps = table.rows;
+    release(&table);
+    return status;
+}
