@@ -245,14 +245,14 @@ gn_status rl_config_check(const rl_config *config)
 gn_status rl_config_env(const rl_config *config, const env_class **ret_class,
                         const void **ret_config)
 {
-    for (size_t i = 0; env_classes[i]; i++) {
-        if (strcmp(env_classes[i]->name, config->run.env) == 0) {
-            *ret_class = env_classes[i];
-            *ret_config = config->env[i];
-            return GN_OK;
-        }
-    }
-    return env_class_find(ret_class, config->run.env);
+    const env_class *class = NULL;
+    GN_TRY(env_class_find(&class, config->run.env));
+    size_t row = 0;
+    while (env_classes[row] != class)
+        row++;
+    *ret_class = class;
+    *ret_config = config->env[row];
+    return GN_OK;
 }
 
 // Options that may change without making it another run.

@@ -343,31 +343,62 @@ static gn_status remove_leftovers(const char *folder)
     return status;
 }
 
-gn_status rl_snapshot_prune(const char *folder, uint64_t step)
+// Which snapshots of an ascending list stay: [first, end).
+typedef struct kept {
+    size_t first, end;
+} kept;
+
+// Removes the others: newest first after the kept ones, so that a kill in between leaves no gap,
+// then oldest first before them.
+static gn_status keep_only(const char *folder, uint64_t argument,
+                           kept (*choose)(const uint64_t *steps, size_t count, uint64_t argument))
 {
-    if (!gn_path_exists(folder))
-        return GN_OK;
-    GN_TRY(remove_leftovers(folder));
     uint64_t *steps = NULL;
     size_t count = 0;
     GN_TRY(rl_snapshot_list(&steps, &count, folder));
+    kept stay = choose(steps, count, argument);
     gn_status status = GN_OK;
-    for (size_t i = 0; i + 1 < count && steps[i + 1] <= step && status == GN_OK; i++)
+    for (size_t i = count; i-- > stay.end && status == GN_OK;)
+        status = rl_snapshot_remove(folder, steps[i]);
+    for (size_t i = 0; i < stay.first && status == GN_OK; i++)
         status = rl_snapshot_remove(folder, steps[i]);
     gn_free(&steps);
     return status;
 }
 
+static kept from_newest_at(const uint64_t *steps, size_t count, uint64_t step)
+{
+    size_t first = 0;
+    while (first + 1 < count && steps[first + 1] <= step)
+        first++;
+    return (kept){ first, count };
+}
+
+static kept up_to(const uint64_t *steps, size_t count, uint64_t step)
+{
+    size_t end = count;
+    while (end > 0 && steps[end - 1] > step)
+        end--;
+    return (kept){ 0, end };
+}
+
+static kept newest(const uint64_t *steps, size_t count, uint64_t keep)
+{
+    (void)steps;
+    return (kept){ count > keep ? count - keep : 0, count };
+}
+
+gn_status rl_snapshot_prune(const char *folder, uint64_t step)
+{
+    if (!gn_path_exists(folder))
+        return GN_OK;
+    GN_TRY(remove_leftovers(folder));
+    return keep_only(folder, step, from_newest_at);
+}
+
 gn_status rl_snapshot_remove_after(const char *folder, uint64_t step)
 {
-    uint64_t *steps = NULL;
-    size_t count = 0;
-    GN_TRY(rl_snapshot_list(&steps, &count, folder));
-    gn_status status = GN_OK;
-    for (size_t i = count; i-- > 0 && steps[i] > step && status == GN_OK;)
-        status = rl_snapshot_remove(folder, steps[i]);
-    gn_free(&steps);
-    return status;
+    return keep_only(folder, step, up_to);
 }
 
 gn_status rl_snapshot_rotate(const char *folder, size_t keep)
@@ -375,12 +406,5 @@ gn_status rl_snapshot_rotate(const char *folder, size_t keep)
     if (!gn_path_exists(folder))
         return GN_OK;
     GN_TRY(remove_leftovers(folder));
-    uint64_t *steps = NULL;
-    size_t count = 0;
-    GN_TRY(rl_snapshot_list(&steps, &count, folder));
-    gn_status status = GN_OK;
-    for (size_t i = 0; i + keep < count && status == GN_OK; i++)
-        status = rl_snapshot_remove(folder, steps[i]);
-    gn_free(&steps);
-    return status;
+    return keep_only(folder, keep, newest);
 }
