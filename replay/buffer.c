@@ -1,16 +1,20 @@
 // Creating the buffer and writing to it. A slot is evicted by the slot that overwrites it; a chunk
-// is handed to the store once all its slots are closed, at the start of the next write, so that a
+// is handed to the writer once all its slots are closed, at the start of the next write, so that a
 // full disk fails that write before it changed anything.
 
+#include "replay/buffer_draw_internal.h"
 #include "replay/buffer_internal.h"
 
 #include <assert.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "replay/quantize.h"
 
+static const char *const codec_names[] = { "auto", "ram", "none", "zstd", "zstd-dict", "delta", NULL };
+static const char *const durability_names[] = { "commit", "batch", "none", NULL };
+static const char *const priority_names[] = { "proportional", "rank", NULL };
 static const char *const weight_max_names[] = { "batch", "buffer", NULL };
 
 const gn_option replay_options[] = {
@@ -19,16 +23,33 @@ const gn_option replay_options[] = {
     GN_OPTION_INT(replay_config, capacity, "100000", 2, 1e12,
                   "slots over all environments: steps plus one an episode"),
     GN_OPTION_INT(replay_config, chunk, "1024", 1, 1048576,
-                  "slots a chunk on disk, at most; always below the slots of an environment"),
-    GN_OPTION_INT(replay_config, compression, "3", 1, 19, "zstd level of chunks"),
+                  "slots a chunk, at most; always below the slots of an environment"),
+    GN_OPTION_CHOICE(replay_config, codec, "auto", codec_names,
+                     "how records are kept: all in RAM, or packed one by one; auto packs large ones"),
+    GN_OPTION_INT(replay_config, compression, "3", 1, 19, "zstd level of chunks and records"),
+    GN_OPTION_INT(replay_config, quantize, "0", 0, 16,
+                  "bits of each float of a record, 8 or 16; 0 keeps records exactly"),
+    GN_OPTION_CHOICE(replay_config, durability, "commit", durability_names,
+                     "what is synced: every commit; all but its last page; nothing"),
+    GN_OPTION_INT(replay_config, cache_mb, "64", 0, 1e6,
+                  "MB of decoded records that are kept; only where they are packed"),
+    GN_OPTION_INT(replay_config, ahead, "-1", -1, 64,
+                  "batches drawn ahead of their use; -1: 2 where records are packed, else 0"),
     GN_OPTION_BOOL(replay_config, prioritized, "false",
                    "sample in proportion to priorities instead of uniformly"),
-    GN_OPTION_REAL(replay_config, alpha, "0.6", 0, 1, "exponent of the priorities"),
+    GN_OPTION_CHOICE(replay_config, priority, "proportional", priority_names,
+                     "what a step's weight is a power of: its priority, or 1 / its rank"),
+    GN_OPTION_REAL(replay_config, alpha, "0.6", 0, 1,
+                   "exponent of the priorities at the start of the run"),
+    GN_OPTION_REAL(replay_config, alpha_final, "0.6", 0, 1,
+                   "exponent of the priorities at the end of the run"),
     GN_OPTION_REAL(replay_config, beta, "0.4", 0, 1,
                    "exponent of the importance weights at the start of the run"),
     GN_OPTION_REAL(replay_config, beta_final, "1", 0, 1,
                    "exponent of the importance weights at the end of the run"),
     GN_OPTION_REAL(replay_config, priority_epsilon, "1e-6", 0, 1, "added to every priority"),
+    GN_OPTION_REAL(replay_config, uniform, "0", 0, 0.999,
+                   "share of prioritized draws that are uniform instead"),
     GN_OPTION_CHOICE(replay_config, weight_max, "batch", weight_max_names,
                      "largest importance weight is 1 over the batch or over the whole buffer"),
     { 0 },
@@ -36,18 +57,20 @@ const gn_option replay_options[] = {
 
 // --- creating
 
-static gn_status check_config(const replay_config *config, uint32_t streams, size_t record_size)
+static gn_status check_config(const replay_config *config, const replay_spec *spec)
 {
-    if (streams == 0 || record_size == 0 || record_size > UINT32_MAX)
+    uint32_t streams = spec->streams;
+    if (streams == 0 || spec->record_size == 0)
         return gn_fail(GN_ERR_ARG,
-                       "replay buffer of %u streams, %zu bytes a record: must be above 0", streams,
-                       record_size);
-    if (config->capacity / streams < 2 || config->capacity / streams > UINT32_MAX)
+                       "replay buffer of %u streams, %u bytes a record: must be above 0", streams,
+                       spec->record_size);
+    int64_t least = 1 + (spec->stack ? spec->stack : 1);
+    if (config->capacity / streams < least || config->capacity / streams > UINT32_MAX)
         return gn_fail(GN_ERR_CONFIG,
-                       "replay.capacity: %lld leaves each of %u environments %lld slots; must be 2 "
-                       "to %u",
+                       "replay.capacity: %lld leaves each of %u environments %lld slots; must be "
+                       "%lld to %u",
                        (long long)config->capacity, streams,
-                       (long long)(config->capacity / streams), UINT32_MAX);
+                       (long long)(config->capacity / streams), (long long)least, UINT32_MAX);
     if (config->chunk < 1 || config->chunk > 1048576)
         return gn_fail(GN_ERR_CONFIG, "replay.chunk: %lld must be 1 to 1048576",
                        (long long)config->chunk);
@@ -56,62 +79,124 @@ static gn_status check_config(const replay_config *config, uint32_t streams, siz
     if (!(config->priority_epsilon >= 0 && config->priority_epsilon <= 1))
         return gn_fail(GN_ERR_CONFIG, "replay.priority_epsilon: %g must be 0 to 1",
                        config->priority_epsilon);
+    if (!(config->uniform >= 0 && config->uniform < 1))
+        return gn_fail(GN_ERR_CONFIG, "replay.uniform: %g must be 0 to below 1", config->uniform);
+    if (config->quantize != 0 && config->quantize != 8 && config->quantize != 16)
+        return gn_fail(GN_ERR_CONFIG, "replay.quantize: %lld must be 0, 8 or 16",
+                       (long long)config->quantize);
+    if (config->quantize && spec->record_size % sizeof(float))
+        return gn_fail(GN_ERR_CONFIG, "replay.quantize: records of %u bytes are no floats",
+                       spec->record_size);
+    return GN_OK;
+}
+
+// What the options come to for these records.
+static replay_layout choose_layout(const replay_config *config, const replay_spec *spec)
+{
+    enum { LARGE = 1024, RAW_BYTES = 64 << 20 };
+    replay_layout layout = { .streams = spec->streams,
+                             .record_size = spec->record_size,
+                             .capacity = (uint64_t)config->capacity / spec->streams,
+                             .quantized = (uint32_t)config->quantize };
+    if (config->quantize)
+        layout.record_size = (uint32_t)replay_quantized_size(spec->record_size / sizeof(float),
+                                                             (int)config->quantize);
+    replay_codec codec = (replay_codec)config->codec;
+    if (codec == REPLAY_AUTO)
+        codec = layout.record_size < LARGE ? REPLAY_RAM : REPLAY_ZSTD_DICT;
+    layout.packed = codec == REPLAY_RAM ? 0 : 1 + (uint32_t)(codec - REPLAY_NONE);
+    // Below the ring: a chunk is complete before its first slot is overwritten. Raw chunks are in
+    // RAM.
+    uint64_t chunk = (uint64_t)config->chunk;
+    if (layout.packed) {
+        uint64_t most = RAW_BYTES / ((REPLAY_JOBS + 2 * (uint64_t)spec->streams) *
+                                     layout.record_size);
+        chunk = chunk < most ? chunk : most;
+        chunk = chunk > 0 ? chunk : 1;
+    }
+    layout.chunk = (uint32_t)(chunk < layout.capacity ? chunk : layout.capacity - 1);
+    return layout;
+}
+
+static gn_status allocate_staged(replay_buffer *buffer)
+{
+    replay_staged *staged = &buffer->staged;
+    size_t slots = buffer->streams * buffer->ring;
+    GN_TRY(gn_alloc(&staged->stream, buffer->streams, sizeof *staged->stream));
+    GN_TRY(gn_alloc(&staged->tail, buffer->streams, sizeof *staged->tail));
+    for (uint32_t i = 0; i < buffer->streams && buffer->store; i++)
+        GN_TRY(replay_columns_create(&staged->tail[i], buffer->chunk, buffer->layout.record_size,
+                                     !buffer->layout.packed, false));
+    if (buffer->tree)
+        GN_TRY(gn_alloc(&staged->priority, slots, sizeof *staged->priority));
+    if (buffer->ranks)
+        GN_TRY(gn_alloc(&staged->weight, slots, sizeof *staged->weight));
     return GN_OK;
 }
 
 static gn_status allocate(replay_buffer *buffer)
 {
-    size_t slots = buffer->streams * buffer->ring, record_size = buffer->columns.record_size;
+    const replay_config *config = &buffer->config;
+    size_t slots = buffer->streams * buffer->ring;
     GN_TRY(gn_alloc(&buffer->stream, buffer->streams, sizeof *buffer->stream));
     GN_TRY(gn_alloc(&buffer->bounds, buffer->streams, sizeof *buffer->bounds));
-    GN_TRY(gn_alloc(&buffer->columns.flags, slots, sizeof *buffer->columns.flags));
-    GN_TRY(gn_alloc(&buffer->columns.action, slots, sizeof *buffer->columns.action));
-    GN_TRY(gn_alloc(&buffer->columns.reward, slots, sizeof *buffer->columns.reward));
-    GN_TRY(gn_alloc(&buffer->columns.record, slots, record_size));
-    if (buffer->config.prioritized)
+    GN_TRY(gn_alloc(&buffer->step, slots, sizeof *buffer->step));
+    if (config->prioritized)
         GN_TRY(sum_tree_create(&buffer->tree, slots));
-    // Both scratch blocks also take the weights of a chunk's slots.
-    size_t plain = replay_chunk_scratch(buffer->chunk, record_size);
-    size_t weights = buffer->chunk * sizeof(double);
-    size_t coded_weights = gn_compress_bound(weights);
-    buffer->coded_size = replay_chunk_bound(buffer->chunk, record_size);
-    if (buffer->coded_size < coded_weights)
-        buffer->coded_size = coded_weights;
-    GN_TRY(gn_alloc(&buffer->coded, buffer->coded_size, 1));
-    GN_TRY(gn_alloc(&buffer->plain, plain > weights ? plain : weights, 1));
-    return gn_compressor_create(&buffer->compressor, (int)buffer->config.compression);
+    if (config->prioritized && config->priority == REPLAY_RANK)
+        GN_TRY(rank_weights_create(&buffer->ranks));
+    const replay_fetcher_config fetching = {
+        .layout = buffer->layout,
+        .record_size = buffer->spec.record_size,
+        .count_max = buffer->spec.stack + 1,
+        .cache_bytes = buffer->layout.packed ? (size_t)config->cache_mb * 1000000 : 0,
+        .level = (int)config->compression,
+    };
+    GN_TRY(replay_fetcher_create(&buffer->fetcher, &fetching, buffer->store));
+    if (buffer->store || buffer->layout.packed) {
+        const replay_writer_config writing = { buffer->layout, (int)config->compression };
+        GN_TRY(replay_writer_create(&buffer->writer, &writing, buffer->store));
+    }
+    GN_TRY(allocate_staged(buffer));
+    return replay_records_create(&buffer->records, &buffer->layout, buffer->writer);
 }
 
 // Where no generation was ever committed, chunks of a run that died early are of no use.
 static gn_status open_store(replay_buffer *buffer, const char *folder, const char *owner)
 {
-    replay_layout layout = { buffer->streams, (uint32_t)buffer->columns.record_size, buffer->ring,
-                             buffer->chunk };
-    GN_TRY(replay_store_open(&buffer->store, folder, owner, &layout));
+    GN_TRY(replay_store_open(&buffer->store, folder, owner, &buffer->layout));
+    replay_store_set_durability(buffer->store, (replay_durability)buffer->config.durability);
     size_t generations;
     GN_TRY(replay_store_generations(buffer->store, NULL, 0, &generations));
     buffer->rollback_due = generations > 0;
-    return generations > 0 ? GN_OK : replay_store_rollback(buffer->store, 0, buffer->bounds);
+    if (generations > 0)
+        return GN_OK;
+    uint64_t *none;
+    GN_TRY(gn_alloc(&none, buffer->streams, sizeof *none));
+    gn_status status = replay_store_rollback(buffer->store, 0, none, 0);
+    gn_free(&none);
+    return status;
 }
 
 gn_status replay_buffer_create(replay_buffer **ret_buffer, const replay_config *config,
-                               uint32_t streams, size_t record_size, const char *folder,
-                               const char *owner)
+                               const replay_spec *spec, const char *folder, const char *owner)
 {
-    GN_TRY(check_config(config, streams, record_size));
+    GN_TRY(check_config(config, spec));
     replay_buffer *buffer;
     GN_TRY(gn_alloc(&buffer, 1, sizeof *buffer));
     buffer->config = *config;
-    buffer->streams = streams;
-    buffer->ring = (uint64_t)config->capacity / streams;
-    // Below the ring: a chunk is complete before its first slot is overwritten.
-    uint64_t chunk = (uint64_t)config->chunk;
-    buffer->chunk = (uint32_t)(chunk < buffer->ring ? chunk : buffer->ring - 1);
-    buffer->columns.record_size = record_size;
+    buffer->spec = *spec;
+    buffer->spec.stack += spec->stack == 0;
+    buffer->layout = choose_layout(config, &buffer->spec);
+    buffer->streams = spec->streams;
+    buffer->ring = buffer->layout.capacity;
+    buffer->sampled = buffer->ring - (buffer->spec.stack - 1);
+    buffer->chunk = buffer->layout.chunk;
+    buffer->alpha = config->alpha;
     buffer->max_priority = 1;
-    gn_status status = allocate(buffer);
-    if (status == GN_OK && folder)
-        status = open_store(buffer, folder, owner);
+    gn_status status = folder ? open_store(buffer, folder, owner) : GN_OK;
+    if (status == GN_OK)
+        status = allocate(buffer);
     if (status != GN_OK) {
         replay_buffer_destroy(&buffer);
         return status;
@@ -122,54 +207,111 @@ gn_status replay_buffer_create(replay_buffer **ret_buffer, const replay_config *
 
 void replay_buffer_destroy(replay_buffer **buffer)
 {
-    if (!*buffer)
+    replay_buffer *self = *buffer;
+    if (!self)
         return;
-    replay_store_close(&(*buffer)->store);
-    gn_compressor_destroy(&(*buffer)->compressor);
-    sum_tree_destroy(&(*buffer)->tree);
-    gn_free(&(*buffer)->stream);
-    gn_free(&(*buffer)->bounds);
-    gn_free(&(*buffer)->columns.flags);
-    gn_free(&(*buffer)->columns.action);
-    gn_free(&(*buffer)->columns.reward);
-    gn_free(&(*buffer)->columns.record);
-    gn_free(&(*buffer)->coded);
-    gn_free(&(*buffer)->plain);
+    replay_writer_destroy(&self->writer);
+    replay_records_destroy(&self->records);
+    replay_fetcher_destroy(&self->fetcher);
+    replay_store_close(&self->store);
+    sum_tree_destroy(&self->tree);
+    rank_weights_destroy(&self->ranks);
+    gn_free(&self->stream);
+    gn_free(&self->bounds);
+    gn_free(&self->step);
+    for (uint32_t i = 0; self->staged.tail && i < self->streams; i++) {
+        if (self->layout.packed)
+            self->staged.tail[i].record = NULL; // a chunk's
+        replay_columns_free(&self->staged.tail[i]);
+    }
+    gn_free(&self->staged.stream);
+    gn_free(&self->staged.tail);
+    gn_free(&self->staged.priority);
+    gn_free(&self->staged.weight);
     gn_free(buffer);
 }
 
-// --- writing
+// --- sealing
 
-double replay_weight(const replay_buffer *buffer, double priority)
+void replay_copy_steps(const replay_buffer *buffer, uint32_t stream, uint64_t position, size_t n,
+                       replay_columns *ret_columns)
 {
-    return pow(priority + buffer->config.priority_epsilon, buffer->config.alpha);
+    for (size_t i = 0; i < n; i++) {
+        const replay_step *step = &buffer->step[replay_slot(buffer, stream, position + i)];
+        ret_columns->flags[i] = step->flags;
+        ret_columns->action[i] = step->action;
+        ret_columns->reward[i] = step->reward;
+    }
 }
 
-double replay_priority(double weight, double alpha, double epsilon)
+void replay_harvest(replay_buffer *buffer)
 {
-    double priority = pow(weight, 1 / alpha) - epsilon;
-    return priority > 0 ? priority : 0; // where rounding leaves less than nothing
+    replay_job *job;
+    while (buffer->writer && (job = replay_writer_harvest(buffer->writer)) != NULL) {
+        if (buffer->wait_reader && buffer->layout.packed)
+            buffer->wait_reader(buffer->reader);
+        replay_records_settle(buffer->records, job);
+        replay_writer_give(buffer->writer, job);
+    }
+}
+
+// Waits until a chunk can be sealed.
+static gn_status make_room(replay_buffer *buffer)
+{
+    replay_harvest(buffer);
+    while (replay_writer_is_full(buffer->writer)) {
+        GN_TRY(replay_writer_wait_oldest(buffer->writer));
+        replay_harvest(buffer);
+    }
+    return GN_OK;
+}
+
+static gn_status seal_chunk(replay_buffer *buffer, uint32_t stream)
+{
+    replay_stream *at = &buffer->stream[stream];
+    uint64_t first = at->sealed * buffer->chunk;
+    GN_TRY(make_room(buffer));
+    bool packed = buffer->layout.packed > 0;
+    replay_job *job = packed ? replay_records_raw(buffer->records, stream, at->sealed)
+                             : replay_writer_take(buffer->writer);
+    replay_copy_steps(buffer, stream, first, buffer->chunk, &job->columns);
+    job->stream = stream;
+    job->chunk = at->sealed;
+    if (!packed)
+        replay_records_copy(buffer->records, stream, first, buffer->chunk, job->columns.record);
+    gn_status status = replay_writer_seal(buffer->writer, job);
+    if (status == GN_OK)
+        at->sealed++;
+    else if (!packed)
+        replay_writer_give(buffer->writer, job);
+    return status;
 }
 
 gn_status replay_seal_chunks(replay_buffer *buffer, uint32_t stream)
 {
     replay_stream *at = &buffer->stream[stream];
-    uint64_t closed = at->head - replay_is_open(buffer, stream);
-    while (buffer->store && at->sealed < closed / buffer->chunk) {
-        replay_columns columns = replay_stream_columns(buffer, stream);
-        uint64_t first = at->sealed * buffer->chunk;
-        size_t size;
-        GN_TRY(replay_chunk_encode(buffer->compressor, &columns, buffer->ring, first % buffer->ring,
-                                   buffer->chunk, first, buffer->plain, buffer->coded,
-                                   buffer->coded_size, &size));
-        GN_TRY(replay_store_put_chunk(buffer->store, at->sealed, stream, buffer->coded, size));
-        at->sealed++;
-    }
+    if (!buffer->writer)
+        return GN_OK;
+    while (at->head >= (at->sealed + 1) * buffer->chunk &&
+           at->head - replay_is_open(buffer, stream) >= (at->sealed + 1) * buffer->chunk)
+        GN_TRY(seal_chunk(buffer, stream));
+    if (buffer->layout.packed && !replay_records_ready(buffer->records, stream, at->head))
+        replay_records_open(buffer->records, stream, at->head, replay_writer_take(buffer->writer));
     return GN_OK;
 }
 
+// --- writing
+
+double replay_weight(const replay_buffer *buffer, float priority)
+{
+    if (buffer->ranks)
+        return rank_weights_weight(buffer->ranks, priority, buffer->alpha);
+    return (double)powf(priority + (float)buffer->config.priority_epsilon, (float)buffer->alpha);
+}
+
 // Checks that a write may come and does all of it that can fail.
-static gn_status before_write(replay_buffer *buffer, uint32_t stream, bool open)
+static gn_status before_write(replay_buffer *buffer, uint32_t stream, bool open,
+                              const unsigned char *record)
 {
     if (stream >= buffer->streams)
         return gn_fail(GN_ERR_ARG, "replay: stream %u: must be below %u", stream, buffer->streams);
@@ -180,24 +322,11 @@ static gn_status before_write(replay_buffer *buffer, uint32_t stream, bool open)
         return gn_fail(GN_ERR_STATE, "replay: stream %u: %s", stream,
                        open ? "no episode is running: begin one first"
                             : "an episode is running: it must end first");
-    return replay_seal_chunks(buffer, stream);
-}
-
-// Writes the next slot of a stream over the oldest. Its weight must become 0.
-static void write_slot(replay_buffer *buffer, uint32_t stream, uint8_t flags,
-                       const unsigned char *record)
-{
-    replay_columns *columns = &buffer->columns;
-    uint64_t head = buffer->stream[stream].head++;
-    uint64_t slot = replay_slot(buffer, stream, head);
-    if (head >= buffer->ring && replay_has_step(columns->flags[slot]))
-        buffer->count--;
-    columns->flags[slot] = flags;
-    columns->action[slot] = 0;
-    columns->reward[slot] = 0;
-    memcpy(columns->record + slot * columns->record_size, record, columns->record_size);
-    if (head < buffer->ring && head + 1 > buffer->draws)
-        buffer->draws = head + 1;
+    GN_TRY(replay_seal_chunks(buffer, stream));
+    // The oldest record goes where the new one is written; of a mirrored one nothing else is lost.
+    return replay_record_store(buffer->fetcher, record,
+                               replay_records_place(buffer->records, stream,
+                                                    buffer->stream[stream].head));
 }
 
 static void set_weights(replay_buffer *buffer, const uint64_t *slot, const double *weight, size_t n)
@@ -209,12 +338,42 @@ static void set_weights(replay_buffer *buffer, const uint64_t *slot, const doubl
     (void)status;
 }
 
+// A slot leaves what can be sampled; its weight must become 0.
+static void retire(replay_buffer *buffer, uint64_t slot)
+{
+    replay_step *step = &buffer->step[slot];
+    if (!replay_has_step(step->flags))
+        return;
+    buffer->count--;
+    if (buffer->ranks)
+        rank_weights_remove(buffer->ranks, step->priority);
+}
+
+// Takes the next slot of a stream, whose record is written. ret_slot: slots whose weight must become
+// 0, the new one and the one that can no longer be sampled.
+static size_t take_slot(replay_buffer *buffer, uint32_t stream, uint8_t flags, uint64_t *ret_slot)
+{
+    uint64_t head = buffer->stream[stream].head++, slot = replay_slot(buffer, stream, head);
+    size_t slots = 0;
+    if (head >= buffer->sampled) {
+        uint64_t leaving = replay_slot(buffer, stream, head - buffer->sampled);
+        retire(buffer, leaving);
+        if (leaving != slot)
+            ret_slot[slots++] = leaving;
+    }
+    buffer->step[slot] = (replay_step){ .flags = flags };
+    ret_slot[slots++] = slot;
+    if (head < buffer->sampled && head + 1 > buffer->draws)
+        buffer->draws = head + 1;
+    return slots;
+}
+
 gn_status replay_buffer_begin(replay_buffer *buffer, uint32_t stream, const unsigned char *record)
 {
-    GN_TRY(before_write(buffer, stream, false));
-    uint64_t slot = replay_slot(buffer, stream, buffer->stream[stream].head);
-    write_slot(buffer, stream, REPLAY_OPEN, record);
-    set_weights(buffer, &slot, &(double){ 0 }, 1);
+    uint64_t slot[2];
+    GN_TRY(before_write(buffer, stream, false, record));
+    size_t n = take_slot(buffer, stream, REPLAY_OPEN, slot);
+    set_weights(buffer, slot, (double[2]){ 0 }, n);
     return GN_OK;
 }
 
@@ -224,34 +383,81 @@ gn_status replay_buffer_add(replay_buffer *buffer, uint32_t stream, int32_t acti
     if (!isfinite(reward))
         return gn_fail(GN_ERR_NUMERIC, "replay: stream %u: reward %g is not finite", stream,
                        (double)reward);
-    GN_TRY(before_write(buffer, stream, true));
-    uint64_t head = buffer->stream[stream].head;
-    uint64_t slot = replay_slot(buffer, stream, head - 1);
-    buffer->columns.flags[slot] =
+    GN_TRY(before_write(buffer, stream, true, next_record));
+    uint64_t slot[3] = { replay_slot(buffer, stream, buffer->stream[stream].head - 1) };
+    replay_step *step = &buffer->step[slot[0]];
+    step->flags =
         (uint8_t)((terminated ? REPLAY_TERMINATED : 0) | (truncated ? REPLAY_TRUNCATED : 0));
-    buffer->columns.action[slot] = action;
-    buffer->columns.reward[slot] = reward;
+    step->action = action;
+    step->reward = reward;
     buffer->count++;
-    write_slot(buffer, stream, terminated || truncated ? REPLAY_FINAL : REPLAY_OPEN, next_record);
-    uint64_t slots[] = { slot, replay_slot(buffer, stream, head) };
-    set_weights(buffer, slots, (double[]){ replay_weight(buffer, buffer->max_priority), 0 }, 2);
+    size_t n =
+        take_slot(buffer, stream, terminated || truncated ? REPLAY_FINAL : REPLAY_OPEN, slot + 1);
+    if (!buffer->tree)
+        return GN_OK;
+    step->priority = buffer->max_priority;
+    if (buffer->ranks)
+        rank_weights_add(buffer->ranks, step->priority);
+    if (buffer->weighed_priority != step->priority || buffer->ranks) {
+        buffer->new_weight = replay_weight(buffer, step->priority);
+        buffer->weighed_priority = step->priority;
+    }
+    set_weights(buffer, slot, (double[3]){ buffer->new_weight }, 1 + n);
     return GN_OK;
+}
+
+// --- weighing all
+
+gn_status replay_weigh_all(replay_buffer *buffer)
+{
+    uint64_t slots = buffer->streams * buffer->ring;
+    if (!buffer->tree)
+        return GN_OK;
+    buffer->unranked = 0;
+    buffer->weighed_priority = -1;
+    for (uint64_t first = 0; first < slots; first += REPLAY_BLOCK) {
+        uint64_t slot[REPLAY_BLOCK];
+        double weight[REPLAY_BLOCK];
+        size_t n = slots - first < REPLAY_BLOCK ? slots - first : REPLAY_BLOCK;
+        for (size_t i = 0; i < n; i++) {
+            const replay_step *step = &buffer->step[first + i];
+            slot[i] = first + i;
+            bool drawn = replay_is_sampled(buffer, first + i) && replay_has_step(step->flags);
+            weight[i] = drawn ? replay_weight(buffer, step->priority) : 0;
+        }
+        GN_TRY(sum_tree_set(buffer->tree, slot, weight, n));
+    }
+    return GN_OK;
+}
+
+gn_status replay_buffer_set_alpha(replay_buffer *buffer, double alpha)
+{
+    if (!(alpha >= 0 && alpha <= 1))
+        return gn_fail(GN_ERR_ARG, "replay: alpha %g: must be 0 to 1", alpha);
+    if (alpha == buffer->alpha)
+        return GN_OK;
+    buffer->alpha = alpha;
+    return replay_weigh_all(buffer);
 }
 
 void replay_clear(replay_buffer *buffer)
 {
+    if (buffer->wait_reader)
+        buffer->wait_reader(buffer->reader);
+    if (buffer->writer)
+        replay_writer_reset(buffer->writer);
+    replay_records_clear(buffer->records);
+    replay_fetcher_clear(buffer->fetcher);
     memset(buffer->stream, 0, buffer->streams * sizeof *buffer->stream);
+    memset(buffer->step, 0, buffer->streams * buffer->ring * sizeof *buffer->step);
     buffer->count = buffer->draws = 0;
     buffer->max_priority = 1;
-    uint64_t slots = buffer->streams * buffer->ring;
-    for (uint64_t first = 0; buffer->tree && first < slots; first += REPLAY_BLOCK) {
-        uint64_t slot[REPLAY_BLOCK];
-        double weight[REPLAY_BLOCK] = { 0 };
-        size_t n = slots - first < REPLAY_BLOCK ? slots - first : REPLAY_BLOCK;
-        for (size_t i = 0; i < n; i++)
-            slot[i] = first + i;
-        set_weights(buffer, slot, weight, n);
-    }
+    buffer->alpha = buffer->config.alpha;
+    if (buffer->ranks)
+        rank_weights_clear(buffer->ranks);
+    gn_status status = replay_weigh_all(buffer);
+    assert(status == GN_OK);
+    (void)status;
 }
 
 // --- looking
@@ -261,16 +467,54 @@ uint64_t replay_buffer_count(const replay_buffer *buffer)
     return buffer->count;
 }
 
+const replay_spec *replay_buffer_spec(const replay_buffer *buffer)
+{
+    return &buffer->spec;
+}
+
+void replay_buffer_set_reader(replay_buffer *buffer, void (*wait)(void *user), void *user)
+{
+    buffer->wait_reader = wait;
+    buffer->reader = user;
+}
+
+int64_t replay_buffer_ahead(const replay_buffer *buffer)
+{
+    enum { PACKED = 2 };
+    if (buffer->config.ahead >= 0)
+        return buffer->config.ahead;
+    return buffer->layout.packed ? PACKED : 0;
+}
+
+replay_fetcher *replay_buffer_fetcher(replay_buffer *buffer)
+{
+    return buffer->fetcher;
+}
+
 gn_status replay_buffer_measure(replay_buffer *buffer, replay_buffer_stats *ret_stats)
 {
-    uint64_t capacity = buffer->streams * buffer->ring;
-    size_t slot_size = replay_chunk_scratch(1, buffer->columns.record_size);
     replay_buffer_stats stats = { .steps = buffer->count,
-                                  .capacity = capacity,
-                                  .ram_bytes = capacity * slot_size,
+                                  .capacity = buffer->streams * buffer->ring,
+                                  .ram_bytes = buffer->streams * buffer->ring * sizeof(replay_step),
                                   .max_priority = buffer->max_priority };
+    replay_fetch_stats fetched;
+    if (buffer->wait_reader)
+        buffer->wait_reader(buffer->reader);
+    replay_fetcher_measure(buffer->fetcher, &fetched);
+    stats.reads = fetched.reads;
+    stats.read_bytes = fetched.read_bytes;
+    stats.cache_hits = fetched.hits;
+    stats.cache_misses = fetched.misses;
+    stats.cache_bytes = fetched.cache_bytes;
+    if (fetched.misses > 0)
+        stats.saved_s = fetched.miss_s / (double)fetched.misses * (double)fetched.hits;
+    stats.ram_bytes += replay_records_ram(buffer->records) + fetched.cache_bytes;
     if (buffer->tree)
         stats.ram_bytes += sum_tree_size(buffer->tree);
+    if (buffer->writer) {
+        stats.ram_bytes += replay_writer_ram(buffer->writer);
+        stats.stalled_s = replay_writer_stalled(buffer->writer);
+    }
     for (uint32_t stream = 0; stream < buffer->streams; stream++) {
         stats.slots += buffer->stream[stream].head - replay_tail(buffer, stream);
         stats.written += buffer->stream[stream].head;

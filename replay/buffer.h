@@ -1,5 +1,5 @@
-// The replay buffer: steps go in as compact records, batches come out with n-step returns and
-// importance weights. Prioritized or uniform; on disk (replay/store.h) or in RAM only.
+// The replay buffer: steps go in as records, batches come out with stacks of records, n-step returns
+// and importance weights. Prioritized or uniform; on disk (replay/store.h) or in RAM only.
 //
 // Each stream (one an environment copy) is a ring of slots. A slot holds the record of one
 // observation and, unless it is final or open, the step taken from it:
@@ -8,17 +8,21 @@
 //     record   o0     o1     o2     o3         o0'    o1'    o2'
 //     step     a r    a r    a r T  -          a r    a r    -
 //
-// Each observation is stored once: the next observation of a step is the record of the next slot.
-// The final observation of an episode has a slot of its own, so truncated episodes bootstrap and
-// nothing leaks into the next episode. The open slot waits for its action. Only slots with a step
-// are sampled. An item is named by a number that is never used again (position * streams + stream),
-// so a late priority for an evicted step is told apart and ignored.
+// Each observation is stored once: the next observation of a step is the record of the next slot, and
+// a stack of k is the records of k slots, the first of the episode repeated where it just began. The
+// final observation of an episode has a slot of its own, so truncated episodes bootstrap and nothing
+// leaks into the next episode. The open slot waits for its action. Only slots with a step are
+// sampled. An item is named by a number that is never used again (position * streams + stream), so a
+// late priority for an evicted step is told apart and ignored.
 //
-// Priorities: weight = (priority + epsilon)^alpha, applied once, when it is written; new steps get
-// the running maximum. P(i) = weight_i / total; w_i = (N P(i))^-beta / max w.
+// Where records are: small ones in RAM, all of them (codec `ram`); large ones packed one by one in
+// compressed chunks, which a background thread writes to disk and single records are read from.
+//
+// Priorities: weight = (priority + epsilon)^alpha; new steps get the running maximum.
+// P(i) = weight_i / total; w_i = (N P(i))^-beta / max w.
 // Source: Schaul, Quan, Antonoglou & Silver 2016, arXiv:1511.05952.
 //
-// Threads: one owner at a time.
+// Threads: one owner at a time, but for replay_buffer_await.
 
 #ifndef REPLAY_BUFFER_H
 #define REPLAY_BUFFER_H
@@ -29,19 +33,38 @@
 #include "base/blob.h"
 #include "base/option.h"
 #include "base/random.h"
+#include "replay/batch.h"
 
 typedef enum replay_weight_max { REPLAY_BATCH_MAX, REPLAY_BUFFER_MAX } replay_weight_max;
+typedef enum replay_priority_kind { REPLAY_PROPORTIONAL, REPLAY_RANK } replay_priority_kind;
+
+// How records are kept. The last four pack them one by one: 2 + replay_codec_kind.
+typedef enum replay_codec {
+    REPLAY_AUTO, // ram below 1 kB a record, zstd-dict from there on
+    REPLAY_RAM,
+    REPLAY_NONE,
+    REPLAY_ZSTD,
+    REPLAY_ZSTD_DICT,
+    REPLAY_DELTA,
+} replay_codec;
 
 // Section [replay].
 typedef struct replay_config {
     char path[GN_OPTION_TEXT_SIZE]; // folder, relative to the run; "none" keeps it in RAM
     int64_t capacity; // slots: steps plus one an episode, over all streams
-    int64_t chunk; // slots a chunk on disk, at most; always below a stream's slots
+    int64_t chunk; // slots a chunk, at most; always below a stream's slots
+    int codec; // replay_codec
     int64_t compression; // zstd level
+    int64_t quantize; // bits of a float32 of a record; 0 keeps it as it is
+    int durability; // replay_durability
+    int64_t cache_mb; // of decoded records
+    int64_t ahead; // batches drawn ahead of their use; -1: as many as pay
     bool prioritized;
-    double alpha; // exponent of the priorities
+    int priority; // replay_priority_kind
+    double alpha, alpha_final; // exponent of the priorities, linear over the run
     double beta, beta_final; // exponent of the importance weights, linear over the run
     double priority_epsilon; // added to every priority
+    double uniform; // share of draws that are uniform
     int weight_max; // replay_weight_max: which maximum weights are divided by
 } replay_config;
 
@@ -52,17 +75,16 @@ typedef struct replay_buffer replay_buffer;
 // The capacity is split evenly over the streams. folder: where the store is, NULL for RAM only;
 // owner: see replay_store_open. A store that holds generations must be rolled back to one of them
 // before anything is added; one without any starts empty.
-// Errors: GN_ERR_CONFIG if a stream has fewer than 2 or more than 2^32 - 1 slots; GN_ERR_MEMORY;
-// those of replay_store_open.
+// Errors: GN_ERR_CONFIG if a stream has too few slots (2, and one a record of the stack more) or more
+// than 2^32 - 1, or an option is outside its range; GN_ERR_MEMORY; those of replay_store_open.
 gn_status replay_buffer_create(replay_buffer **ret_buffer, const replay_config *config,
-                               uint32_t streams, size_t record_size, const char *folder,
-                               const char *owner);
+                               const replay_spec *spec, const char *folder, const char *owner);
 void replay_buffer_destroy(replay_buffer **buffer);
 
 // Starts an episode in a stream with its first record.  Shape: record: [record_size].
 // Errors: GN_ERR_ARG if there is no such stream; GN_ERR_STATE if an episode is running or a
-// rollback is due; GN_ERR_FULL, GN_ERR_IO from the store. Then nothing changed: it can be tried
-// again.
+// rollback is due; GN_ERR_NUMERIC if it is to be quantised and not finite; what the background
+// thread failed at: GN_ERR_FULL, GN_ERR_IO. Then nothing changed: it can be tried again.
 gn_status replay_buffer_begin(replay_buffer *buffer, uint32_t stream, const unsigned char *record);
 
 // Adds a step taken from the stream's open slot. next_record is the record that followed: the
@@ -72,33 +94,18 @@ gn_status replay_buffer_begin(replay_buffer *buffer, uint32_t stream, const unsi
 gn_status replay_buffer_add(replay_buffer *buffer, uint32_t stream, int32_t action, float reward,
                             bool terminated, bool truncated, const unsigned char *next_record);
 
-// The priority that has this weight; alpha must not be 0.
-double replay_priority(double weight, double alpha, double epsilon);
-
-// Steps stored now.
+// Steps that can be sampled now.
 uint64_t replay_buffer_count(const replay_buffer *buffer);
 
-// A sampled batch; memory of replay_batch_create. Shapes: B = size.
-typedef struct replay_batch {
-    size_t size;
-    uint64_t *item; // [B]
-    unsigned char *record; // [B, record_size] record at the step
-    unsigned char *next_record; // [B, record_size] record k steps on
-    int32_t *action; // [B]
-    float *reward; // [B] n-step return: sum_{i<k} gamma^i r_{t+i}
-    float *discount; // [B] gamma^k, 0 where the episode terminated within the k steps
-    float *weight; // [B] importance weight; 1 in uniform mode
-} replay_batch;
-
-gn_status replay_batch_create(replay_batch **ret_batch, size_t size, size_t record_size);
-void replay_batch_destroy(replay_batch **batch);
+const replay_spec *replay_buffer_spec(const replay_buffer *buffer);
 
 // Draws batch->size steps with replacement. k = min(n_step, steps to the end of the episode, steps
-// stored so far). beta: exponent of the importance weights now. Prioritized: stratified,
-// u_i = (i + U) / B; a step of priority 0 where epsilon is 0 is never drawn.
-// Errors: GN_ERR_EMPTY if there is no step; GN_ERR_ARG if n_step is below 1 or gamma not 0 to 1.
-gn_status replay_buffer_sample(replay_buffer *buffer, int64_t n_step, double gamma, double beta,
-                               gn_random *random, replay_batch *batch);
+// stored so far). Prioritized: stratified, u_i = (i + U) / B; a step of priority 0 where epsilon is
+// 0 is never drawn, unless a share is drawn uniformly.
+// Errors: GN_ERR_EMPTY if there is no step; GN_ERR_ARG if draw or size make no sense; GN_ERR_CORRUPT,
+// GN_ERR_IO if a record cannot be read.
+gn_status replay_buffer_sample(replay_buffer *buffer, const replay_draw *draw, gn_random *random,
+                               replay_batch *batch);
 
 // New priorities (|TD|, before epsilon and alpha) of sampled items. Evicted ones are ignored; where
 // an item occurs twice the last stands. Does nothing in uniform mode.  Shapes: [n].
@@ -107,16 +114,25 @@ gn_status replay_buffer_sample(replay_buffer *buffer, int64_t n_step, double gam
 gn_status replay_buffer_set_priorities(replay_buffer *buffer, const uint64_t *item,
                                        const float *priority, size_t n);
 
+// Weighs all priorities anew by another exponent: for schedules, once in a while.
+// Errors: GN_ERR_ARG if alpha is not 0 to 1.
+gn_status replay_buffer_set_alpha(replay_buffer *buffer, double alpha);
+
 // Makes everything added so far durable as `generation` (above all before) and removes from disk
-// what no generation from `oldest` on needs. ret_checksum names the contents. Where it fails, the
-// last commit still stands and this one can be tried again.
-// Errors: GN_ERR_STATE if the buffer is in RAM only or a rollback is due; GN_ERR_ARG; GN_ERR_FULL,
-// GN_ERR_IO.
-gn_status replay_buffer_commit(replay_buffer *buffer, uint64_t generation, uint64_t oldest,
-                               uint64_t *ret_checksum);
+// what no generation from `oldest` on needs. Returns at once: a background thread does it, and
+// await tells when it is done. One at a time: a second one waits for the first.
+// Errors: GN_ERR_STATE if the buffer is in RAM only or a rollback is due; GN_ERR_ARG if generation
+// is not above all before, or below oldest; what the background thread failed at before.
+gn_status replay_buffer_commit(replay_buffer *buffer, uint64_t generation, uint64_t oldest);
+
+// Waits until the last commit is durable. ret_checksum names its contents. Any thread may call it
+// while the owner goes on.
+// Errors: GN_ERR_FULL, GN_ERR_IO, GN_ERR_CORRUPT. Then the commit before still stands and this one
+// is tried again at the next call.
+gn_status replay_buffer_await(replay_buffer *buffer, uint64_t *ret_checksum);
 
 // Goes back to a generation: contents, priorities, counters as they were at its commit.
-// Everything after it is removed from disk, and only once the generation was read whole and sound.
+// Everything after it is removed from disk, and only once the generation was read and is sound.
 // Errors: GN_ERR_STATE if the buffer is in RAM only; GN_ERR_NOT_FOUND; then nothing changed.
 // GN_ERR_CORRUPT, also if the checksum is another; GN_ERR_FULL, GN_ERR_IO; then the buffer is
 // empty, the disk as before, and another rollback is due.
@@ -128,18 +144,23 @@ gn_status replay_buffer_clear(replay_buffer *buffer);
 
 // RAM only: the whole contents as part of a checkpoint. A load that fails leaves the buffer empty.
 // Errors: GN_ERR_STATE if the buffer is on disk (for save, in the blob); GN_ERR_CORRUPT.
-void replay_buffer_save(const replay_buffer *buffer, gn_blob *out);
+void replay_buffer_save(replay_buffer *buffer, gn_blob *out);
 gn_status replay_buffer_load(replay_buffer *buffer, gn_blob *in);
 
 // Checksum of everything that can influence training: steps, order, priorities, counters. Equal
-// for a disk and a RAM buffer of the same contents.
-uint64_t replay_buffer_checksum(const replay_buffer *buffer);
+// for a disk and a RAM buffer of the same contents. Reads every record.
+// Errors: GN_ERR_CORRUPT, GN_ERR_IO.
+gn_status replay_buffer_checksum(replay_buffer *buffer, uint64_t *ret_checksum);
 
 typedef struct replay_buffer_stats {
     uint64_t steps, slots, capacity; // steps that can be sampled; slots in use
     uint64_t written; // slots ever written
-    uint64_t ram_bytes, disk_bytes;
+    uint64_t ram_bytes, disk_bytes; // ram: all memory of the buffer
     double max_priority;
+    double stalled_s; // that adding waited for the background thread
+    uint64_t reads, read_bytes; // of packed records from disk or memory
+    uint64_t cache_hits, cache_misses, cache_bytes;
+    double saved_s; // by the cache: hits times the mean time of a miss
 } replay_buffer_stats;
 gn_status replay_buffer_measure(replay_buffer *buffer, replay_buffer_stats *ret_stats);
 

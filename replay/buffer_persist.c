@@ -1,206 +1,208 @@
-// Saved state of the buffer, its generations on disk, and its checksum.
-//
-//     streams        head and sealed chunks of each
-//     max priority
-//     slots ...      a run of at most a chunk of slots; disk: those not sealed, RAM: all
-//     weights ...    fp64, zstd, a run of at most a chunk of slots; prioritized only
-//
-// A generation on disk is its state plus the sealed chunks of its live slots.
+// Saved state of the buffer, its generations on disk, and its checksum. What the state holds:
+// replay/state.h.
 
 #include "replay/buffer_internal.h"
 
-#include <float.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "replay/buffer_draw_internal.h"
+#include "replay/state.h"
 
-// The first position whose slot is part of the state.
-static uint64_t state_from(const replay_buffer *buffer, uint32_t stream)
+// --- staging
+
+// Everything a commit writes that may change meanwhile.
+static void stage_heads(replay_buffer *buffer)
 {
-    return buffer->store ? buffer->stream[stream].sealed * buffer->chunk
-                         : replay_tail(buffer, stream);
+    replay_staged *staged = &buffer->staged;
+    staged->max_priority = (double)buffer->max_priority;
+    staged->alpha = buffer->alpha;
+    staged->unranked = buffer->unranked;
+    memcpy(staged->stream, buffer->stream, buffer->streams * sizeof *staged->stream);
 }
 
-static size_t run_size(const replay_buffer *buffer, uint32_t stream, uint64_t position)
+static void stage_tails(replay_buffer *buffer)
 {
-    uint64_t left = buffer->stream[stream].head - position;
-    return left < buffer->chunk ? left : buffer->chunk;
-}
-
-// --- writing
-
-static gn_status save_slots(const replay_buffer *buffer, uint32_t stream, gn_blob *out)
-{
-    replay_columns columns = replay_stream_columns(buffer, stream);
-    uint64_t position = state_from(buffer, stream);
-    while (position < buffer->stream[stream].head) {
-        size_t size, n = run_size(buffer, stream, position);
-        GN_TRY(replay_chunk_encode(buffer->compressor, &columns, buffer->ring,
-                                   position % buffer->ring, n, position, buffer->plain,
-                                   buffer->coded, buffer->coded_size, &size));
-        gn_blob_write(out, "slots", buffer->coded, size);
-        position += n;
+    for (uint32_t i = 0; i < buffer->streams; i++) {
+        replay_columns *tail = &buffer->staged.tail[i];
+        uint64_t first = buffer->stream[i].sealed * buffer->chunk;
+        size_t n = buffer->stream[i].head - first;
+        if (n == 0)
+            continue;
+        replay_copy_steps(buffer, i, first, n, tail);
+        if (buffer->layout.packed) // its chunk is not given back before the commit is done
+            tail->record = replay_records_raw(buffer->records, i, first / buffer->chunk)
+                               ->columns.record;
+        else
+            replay_records_copy(buffer->records, i, first, n, tail->record);
     }
-    return GN_OK;
 }
 
-static gn_status save_weights(const replay_buffer *buffer, uint32_t stream, gn_blob *out)
+static void stage_priorities(replay_buffer *buffer)
 {
-    const double *weight = sum_tree_weights(buffer->tree);
-    uint64_t position = replay_tail(buffer, stream);
-    while (position < buffer->stream[stream].head) {
-        size_t size, n = run_size(buffer, stream, position);
-        double *run = (double *)buffer->plain;
-        for (size_t i = 0; i < n; i++)
-            run[i] = weight[replay_slot(buffer, stream, position + i)];
-        GN_TRY(gn_compress(buffer->compressor, run, n * sizeof *run, buffer->coded,
-                           buffer->coded_size, &size));
-        gn_blob_write(out, "weights", buffer->coded, size);
-        position += n;
-    }
-    return GN_OK;
-}
-
-static gn_status save_state(const replay_buffer *buffer, gn_blob *out)
-{
-    gn_blob_write(out, "streams", buffer->stream, buffer->streams * sizeof *buffer->stream);
-    gn_blob_write(out, "max priority", &buffer->max_priority, sizeof buffer->max_priority);
-    for (uint32_t stream = 0; stream < buffer->streams; stream++)
-        GN_TRY(save_slots(buffer, stream, out));
-    for (uint32_t stream = 0; buffer->tree && stream < buffer->streams; stream++)
-        GN_TRY(save_weights(buffer, stream, out));
-    return gn_blob_status(out);
-}
-
-// --- reading
-
-static gn_status fail_state(uint32_t stream, const char *what)
-{
-    return gn_fail(GN_ERR_CORRUPT, "replay state: stream %u: %s", stream, what);
-}
-
-// Reads a section that has to fit into the scratch for coded bytes.
-static gn_status read_coded(replay_buffer *buffer, const char *name, gn_blob *in, size_t *ret_size)
-{
-    uint64_t size = gn_blob_next_size(in, name);
-    GN_TRY(gn_blob_status(in));
-    if (size > buffer->coded_size)
-        return gn_fail(GN_ERR_CORRUPT, "replay state: %llu bytes of %s: must be at most %zu",
-                       (unsigned long long)size, name, buffer->coded_size);
-    gn_blob_read(in, name, buffer->coded, size);
-    *ret_size = size;
-    return gn_blob_status(in);
-}
-
-// Brings in the sealed chunks in order. The oldest may begin before the ring does: what is too much
-// of it is overwritten by the slots that follow.
-static gn_status load_chunks(replay_buffer *buffer, uint32_t stream)
-{
-    replay_columns columns = replay_stream_columns(buffer, stream);
-    uint64_t chunk = replay_tail(buffer, stream) / buffer->chunk;
-    for (; chunk < buffer->stream[stream].sealed; chunk++) {
-        uint64_t first = chunk * buffer->chunk;
-        size_t size = 0;
-        GN_TRY(replay_store_get_chunk(buffer->store, chunk, stream, buffer->coded,
-                                      buffer->coded_size, &size));
-        GN_TRY(replay_chunk_decode(buffer->compressor, buffer->coded, size, &columns, buffer->ring,
-                                   first % buffer->ring, buffer->chunk, first, buffer->plain));
-    }
-    return GN_OK;
-}
-
-static gn_status load_slots(replay_buffer *buffer, uint32_t stream, gn_blob *in)
-{
-    replay_columns columns = replay_stream_columns(buffer, stream);
-    uint64_t position = state_from(buffer, stream), head = buffer->stream[stream].head;
-    while (position < head) {
-        size_t size = 0, n = run_size(buffer, stream, position);
-        GN_TRY(read_coded(buffer, "slots", in, &size));
-        GN_TRY(replay_chunk_decode(buffer->compressor, buffer->coded, size, &columns, buffer->ring,
-                                   position % buffer->ring, n, position, buffer->plain));
-        position += n;
-    }
-    if (head > 0 && replay_has_step(columns.flags[(head - 1) % buffer->ring]))
-        return fail_state(stream, "the last slot has a step");
-    return GN_OK;
-}
-
-static gn_status load_weights(replay_buffer *buffer, uint32_t stream, gn_blob *in)
-{
-    uint64_t position = replay_tail(buffer, stream);
-    while (position < buffer->stream[stream].head) {
-        size_t size = 0, n = run_size(buffer, stream, position);
-        double *run = (double *)buffer->plain;
-        GN_TRY(read_coded(buffer, "weights", in, &size));
-        GN_TRY(gn_decompress(buffer->compressor, buffer->coded, size, run, n * sizeof *run));
-        for (size_t i = 0; i < n; i++) {
-            uint64_t slot = replay_slot(buffer, stream, position + i);
-            if (run[i] != 0 && !replay_has_step(buffer->columns.flags[slot]))
-                return fail_state(stream, "a slot without step has a weight");
-            if (run[i] != 0 && sum_tree_set(buffer->tree, &slot, &run[i], 1) != GN_OK)
-                return gn_fail_within(GN_ERR_CORRUPT, "replay state: stream %u", stream);
+    replay_staged *staged = &buffer->staged;
+    const double *weight = buffer->tree ? sum_tree_weights(buffer->tree) : NULL;
+    size_t n = 0;
+    for (uint32_t i = 0; i < buffer->streams && staged->priority; i++) {
+        uint64_t head = buffer->stream[i].head;
+        for (uint64_t at = replay_oldest(&buffer->layout, head); at < head; at++, n++) {
+            uint64_t slot = replay_slot(buffer, i, at);
+            staged->priority[n] = buffer->step[slot].priority;
+            if (staged->weight)
+                staged->weight[n] = weight[slot];
         }
-        position += n;
     }
+}
+
+static gn_status need_store(const replay_buffer *buffer)
+{
+    return buffer->store ? GN_OK : gn_fail(GN_ERR_STATE, "replay: the buffer is in RAM only");
+}
+
+gn_status replay_buffer_commit(replay_buffer *buffer, uint64_t generation, uint64_t oldest)
+{
+    GN_TRY(need_store(buffer));
+    if (buffer->rollback_due)
+        return gn_fail(GN_ERR_STATE,
+                       "replay: the store holds generations: roll back to one before committing");
+    if (generation <= buffer->generation)
+        return gn_fail(GN_ERR_ARG, "replay: generation %llu: must be above %llu",
+                       (unsigned long long)generation, (unsigned long long)buffer->generation);
+    if (oldest > generation)
+        return gn_fail(GN_ERR_ARG,
+                       "replay: oldest generation %llu: must be at most the new one, %llu",
+                       (unsigned long long)oldest, (unsigned long long)generation);
+    for (uint32_t stream = 0; stream < buffer->streams; stream++)
+        GN_TRY(replay_seal_chunks(buffer, stream));
+    uint64_t checksum; // the one before may still read what is staged
+    GN_TRY(replay_writer_await(buffer->writer, &checksum));
+    if (buffer->wait_reader) // what is evicted may be removed from disk
+        buffer->wait_reader(buffer->reader);
+    buffer->staged.generation = generation;
+    buffer->staged.oldest = oldest;
+    stage_heads(buffer);
+    stage_tails(buffer);
+    stage_priorities(buffer);
+    GN_TRY(replay_writer_commit(buffer->writer, &buffer->staged));
+    buffer->generation = generation;
     return GN_OK;
 }
 
-static gn_status load_streams(replay_buffer *buffer, gn_blob *in)
+gn_status replay_buffer_await(replay_buffer *buffer, uint64_t *ret_checksum)
 {
-    gn_blob_read(in, "streams", buffer->stream, buffer->streams * sizeof *buffer->stream);
-    gn_blob_read(in, "max priority", &buffer->max_priority, sizeof buffer->max_priority);
-    GN_TRY(gn_blob_status(in));
-    if (!(buffer->max_priority >= 1 && buffer->max_priority <= FLT_MAX))
-        return gn_fail(GN_ERR_CORRUPT, "replay state: largest priority %g", buffer->max_priority);
-    for (uint32_t stream = 0; stream < buffer->streams; stream++) {
-        const replay_stream *at = &buffer->stream[stream];
-        uint64_t used = at->head - replay_tail(buffer, stream);
-        bool fits = at->sealed == 0;
-        if (buffer->store) // not more than a chunk is left to the state
-            fits = at->sealed <= at->head / buffer->chunk &&
-                   at->head - at->sealed * buffer->chunk <= buffer->chunk;
-        if (!fits)
-            return fail_state(stream, "chunks and slots do not fit together");
-        buffer->draws = used > buffer->draws ? used : buffer->draws;
-    }
-    return GN_OK;
-}
-
-// Fills an empty buffer.
-static gn_status load_state(replay_buffer *buffer, gn_blob *in)
-{
-    GN_TRY(load_streams(buffer, in));
-    for (uint32_t stream = 0; stream < buffer->streams; stream++) {
-        if (buffer->store)
-            GN_TRY(load_chunks(buffer, stream));
-        GN_TRY(load_slots(buffer, stream, in));
-        uint64_t head = buffer->stream[stream].head;
-        for (uint64_t at = replay_tail(buffer, stream); at < head; at++)
-            buffer->count +=
-                replay_has_step(buffer->columns.flags[replay_slot(buffer, stream, at)]);
-    }
-    for (uint32_t stream = 0; buffer->tree && stream < buffer->streams; stream++)
-        GN_TRY(load_weights(buffer, stream, in));
-    return GN_OK;
+    GN_TRY(need_store(buffer));
+    return replay_writer_await(buffer->writer, ret_checksum);
 }
 
 // --- RAM only
 
-void replay_buffer_save(const replay_buffer *buffer, gn_blob *out)
+// Sealed chunks with their bodies, and the dictionaries these are coded with.
+static gn_status save_bodies(replay_buffer *buffer, const replay_state_parts *parts, gn_blob *out)
 {
-    gn_status status =
-        buffer->store ? gn_fail(GN_ERR_STATE, "replay: a buffer on disk is committed, not saved")
-                      : save_state(buffer, out);
+    uint64_t dictionaries = replay_writer_dictionaries(buffer->writer);
+    gn_blob_write(out, "dictionaries", &dictionaries, sizeof dictionaries);
+    for (uint32_t id = 1; id <= dictionaries; id++) {
+        const gn_dictionary *dictionary;
+        size_t size;
+        GN_TRY(replay_writer_dictionary(buffer->writer, id, &dictionary));
+        const void *bytes = gn_dictionary_bytes(dictionary, &size);
+        gn_blob_write(out, "dictionary", bytes, size);
+    }
+    replay_columns columns = { .record_size = buffer->layout.record_size };
+    GN_TRY(replay_columns_create(&columns, buffer->chunk, columns.record_size, false, true));
+    gn_status status = GN_OK;
+    for (uint32_t stream = 0; stream < buffer->streams; stream++) {
+        const replay_stream *at = &buffer->stream[stream];
+        uint64_t chunk = replay_oldest(&buffer->layout, at->head) / buffer->chunk;
+        for (; chunk < at->sealed && status == GN_OK; chunk++) {
+            const unsigned char *body;
+            size_t size = 0;
+            replay_chunk_about about = { 0 };
+            const replay_place *place =
+                replay_records_chunk(buffer->records, stream, chunk, &about, &body);
+            memcpy(columns.place, place, buffer->chunk * sizeof *place);
+            replay_copy_steps(buffer, stream, chunk * buffer->chunk, buffer->chunk, &columns);
+            status = replay_chunk_encode(parts->compressor, &columns, buffer->chunk, &about,
+                                         parts->scratch, parts->coded, parts->coded_size, &size);
+            gn_blob_write(out, "chunk", parts->coded, size);
+            gn_blob_write(out, "body", body, about.body_size);
+        }
+    }
+    replay_columns_free(&columns);
+    return status;
+}
+
+// What is not sealed, in runs of at most a chunk.
+static gn_status save_slots(const replay_buffer *buffer, const replay_state_parts *parts,
+                            replay_columns *run, gn_blob *out)
+{
+    for (uint32_t stream = 0; stream < buffer->streams; stream++) {
+        uint64_t head = buffer->stream[stream].head;
+        uint64_t at = buffer->writer ? buffer->stream[stream].sealed * buffer->chunk
+                                     : replay_oldest(&buffer->layout, head);
+        while (at < head) {
+            size_t n = head - at < buffer->chunk ? head - at : buffer->chunk;
+            replay_copy_steps(buffer, stream, at, n, run);
+            for (size_t i = 0; i < n; i++)
+                memcpy(run->record + i * run->record_size,
+                       replay_records_at(buffer->records, stream, at + i), run->record_size);
+            GN_TRY(replay_state_write_slots(parts, run, at, n, out));
+            at += n;
+        }
+    }
+    return GN_OK;
+}
+
+static gn_status save_parts(replay_buffer *buffer, const replay_state_parts *parts,
+                            replay_columns *run, gn_blob *out)
+{
+    stage_heads(buffer);
+    stage_priorities(buffer);
+    replay_state_write_heads(&buffer->staged, parts, buffer->writer, out);
+    if (buffer->writer)
+        GN_TRY(save_bodies(buffer, parts, out));
+    GN_TRY(save_slots(buffer, parts, run, out));
+    GN_TRY(replay_state_write_priorities(&buffer->staged, parts, out));
+    return gn_blob_status(out);
+}
+
+static gn_status save(replay_buffer *buffer, gn_blob *out)
+{
+    size_t n = buffer->chunk, record_size = buffer->layout.record_size;
+    replay_state_parts parts = { .layout = &buffer->layout };
+    replay_columns run = { 0 };
+    if (buffer->store)
+        return gn_fail(GN_ERR_STATE, "replay: a buffer on disk is committed, not saved");
+    if (buffer->writer) {
+        GN_TRY(replay_writer_drain(buffer->writer));
+        replay_harvest(buffer);
+    }
+    gn_status status = replay_columns_create(&run, n, record_size, true, false);
+    if (status == GN_OK)
+        status = replay_state_open_parts(&parts, (int)buffer->config.compression);
+    if (status == GN_OK && buffer->writer)
+        replay_writer_contents(buffer->writer, &parts);
+    if (status == GN_OK)
+        status = save_parts(buffer, &parts, &run, out);
+    replay_state_close_parts(&parts);
+    replay_columns_free(&run);
+    return status;
+}
+
+void replay_buffer_save(replay_buffer *buffer, gn_blob *out)
+{
+    gn_status status = save(buffer, out);
     if (out->status == GN_OK)
         out->status = status;
 }
 
 gn_status replay_buffer_load(replay_buffer *buffer, gn_blob *in)
 {
+    uint32_t end_dictionary;
     if (buffer->store)
         return gn_fail(GN_ERR_STATE, "replay: a buffer on disk is rolled back, not loaded");
     replay_clear(buffer);
-    gn_status status = load_state(buffer, in);
+    gn_status status = replay_load_state(buffer, in, &end_dictionary);
     if (status != GN_OK)
         replay_clear(buffer);
     return status;
@@ -208,111 +210,50 @@ gn_status replay_buffer_load(replay_buffer *buffer, gn_blob *in)
 
 // --- generations
 
-static gn_status need_store(const replay_buffer *buffer)
-{
-    return buffer->store ? GN_OK : gn_fail(GN_ERR_STATE, "replay: the buffer is in RAM only");
-}
-
-// The oldest generation that stays: the first from `oldest` on, or the one about to be written.
-static gn_status oldest_kept(replay_buffer *buffer, uint64_t oldest, uint64_t generation,
-                             uint64_t *ret_kept)
-{
-    size_t count;
-    uint64_t *there;
-    GN_TRY(replay_store_generations(buffer->store, NULL, 0, &count));
-    GN_TRY(gn_alloc(&there, count, sizeof *there));
-    gn_status status = replay_store_generations(buffer->store, there, count, &count);
-    *ret_kept = generation;
-    for (size_t i = count; i > 0 && there[i - 1] >= oldest; i--)
-        *ret_kept = there[i - 1];
-    gn_free(&there);
-    return status;
-}
-
-// Sets bounds to the first chunk of each stream that a generation needs.
-static gn_status find_first_chunks(replay_buffer *buffer, uint64_t generation, uint64_t kept)
-{
-    replay_stream *stream = buffer->stream, *saved = NULL;
-    if (kept != generation) {
-        gn_blob state = { 0 };
-        void *bytes;
-        GN_TRY(gn_alloc(&saved, buffer->streams, sizeof *saved));
-        gn_status status = replay_store_get_generation(buffer->store, kept, &bytes, &state.size);
-        if (status == GN_OK) {
-            state.data = bytes;
-            gn_blob_read(&state, "streams", saved, buffer->streams * sizeof *saved);
-            status = gn_blob_status(&state);
-            gn_free(&bytes);
-        }
-        if (status != GN_OK) {
-            gn_free(&saved);
-            return status;
-        }
-        stream = saved;
-    }
-    for (uint32_t i = 0; i < buffer->streams; i++) {
-        uint64_t head = stream[i].head, tail = head > buffer->ring ? head - buffer->ring : 0;
-        buffer->bounds[i] = tail / buffer->chunk;
-    }
-    gn_free(&saved);
-    return GN_OK;
-}
-
-gn_status replay_buffer_commit(replay_buffer *buffer, uint64_t generation, uint64_t oldest,
-                               uint64_t *ret_checksum)
-{
-    GN_TRY(need_store(buffer));
-    if (buffer->rollback_due)
-        return gn_fail(GN_ERR_STATE,
-                       "replay: the store holds generations: roll back to one before committing");
-    for (uint32_t stream = 0; stream < buffer->streams; stream++)
-        GN_TRY(replay_seal_chunks(buffer, stream));
-    uint64_t kept;
-    GN_TRY(oldest_kept(buffer, oldest, generation, &kept));
-    GN_TRY(find_first_chunks(buffer, generation, kept));
-    gn_blob state = { 0 };
-    gn_status status = save_state(buffer, &state);
-    if (status == GN_OK)
-        status = replay_store_commit(buffer->store, generation, state.data, state.size, oldest,
-                                     buffer->bounds);
-    gn_blob_free(&state);
-    if (status == GN_OK)
-        *ret_checksum = replay_buffer_checksum(buffer);
-    return status;
-}
-
 gn_status replay_buffer_rollback(replay_buffer *buffer, uint64_t generation, uint64_t checksum)
 {
     GN_TRY(need_store(buffer));
     void *bytes;
+    uint32_t end_dictionary = 0;
     gn_blob state = { 0 };
-    GN_TRY(replay_store_get_generation(buffer->store, generation, &bytes, &state.size));
+    if (replay_writer_drain(buffer->writer) != GN_OK) { // what it holds cannot be kept
+        replay_clear(buffer);
+        buffer->rollback_due = true;
+    }
+    gn_status status = replay_store_get_generation(buffer->store, generation, &bytes, &state.size);
+    if (status != GN_OK)
+        return status;
     state.data = bytes;
     replay_clear(buffer);
-    gn_status status = load_state(buffer, &state);
+    uint64_t found = gn_checksum(state.data, state.size);
+    if (found != checksum)
+        status = gn_fail(GN_ERR_CORRUPT, "replay: generation %llu has checksum %016llx, not %016llx",
+                         (unsigned long long)generation, (unsigned long long)found,
+                         (unsigned long long)checksum);
+    if (status == GN_OK)
+        status = replay_load_state(buffer, &state, &end_dictionary);
     gn_free(&bytes);
-    if (status == GN_OK && replay_buffer_checksum(buffer) != checksum)
-        status = gn_fail(
-            GN_ERR_CORRUPT, "replay: generation %llu has checksum %016llx, not %016llx",
-            (unsigned long long)generation, (unsigned long long)replay_buffer_checksum(buffer),
-            (unsigned long long)checksum);
     for (uint32_t stream = 0; stream < buffer->streams; stream++)
         buffer->bounds[stream] = buffer->stream[stream].sealed;
     if (status == GN_OK)
-        status = replay_store_rollback(buffer->store, generation, buffer->bounds);
+        status = replay_store_rollback(buffer->store, generation, buffer->bounds, end_dictionary);
     if (status != GN_OK)
         replay_clear(buffer);
     buffer->rollback_due = status != GN_OK;
+    buffer->generation = status == GN_OK ? generation : 0;
     return status;
 }
 
 gn_status replay_buffer_clear(replay_buffer *buffer)
 {
     memset(buffer->bounds, 0, buffer->streams * sizeof *buffer->bounds);
-    if (buffer->store)
-        GN_TRY(replay_store_rollback(buffer->store, 0, buffer->bounds));
+    if (buffer->store) {
+        GN_TRY(replay_writer_drain(buffer->writer));
+        GN_TRY(replay_store_rollback(buffer->store, 0, buffer->bounds, 0));
+    }
     replay_clear(buffer);
     buffer->rollback_due = false;
+    buffer->generation = 0;
     return GN_OK;
 }
 
@@ -324,26 +265,43 @@ static void fold(uint64_t *sum, const void *data, size_t size)
     *sum = gn_checksum(pair, sizeof pair);
 }
 
-uint64_t replay_buffer_checksum(const replay_buffer *buffer)
+static gn_status fold_slot(replay_buffer *buffer, uint32_t stream, uint64_t position,
+                           unsigned char *record, uint64_t *sum)
 {
-    const replay_columns *all = &buffer->columns;
-    uint64_t sum = 0;
-    fold(&sum, &buffer->max_priority, sizeof buffer->max_priority);
-    for (uint32_t stream = 0; stream < buffer->streams; stream++) {
-        uint64_t head = buffer->stream[stream].head, at = replay_tail(buffer, stream);
-        fold(&sum, &head, sizeof head);
-        while (at < head) { // once, or twice where the live slots wrap
-            uint64_t slot = replay_slot(buffer, stream, at);
-            uint64_t n = buffer->ring - at % buffer->ring;
-            n = n < head - at ? n : head - at;
-            fold(&sum, all->flags + slot, n * sizeof *all->flags);
-            fold(&sum, all->action + slot, n * sizeof *all->action);
-            fold(&sum, all->reward + slot, n * sizeof *all->reward);
-            fold(&sum, all->record + slot * all->record_size, n * all->record_size);
-            if (buffer->tree)
-                fold(&sum, sum_tree_weights(buffer->tree) + slot, n * sizeof(double));
-            at += n;
-        }
+    uint64_t slot = replay_slot(buffer, stream, position);
+    const unsigned char *stored = replay_records_at(buffer->records, stream, position);
+    if (stored) {
+        replay_record_restore(buffer->fetcher, stored, record);
+    } else {
+        replay_read read = replay_records_read(buffer->records, stream, position, 1);
+        read.to = record;
+        GN_TRY(replay_fetch(buffer->fetcher, &read, 1));
     }
-    return sum;
+    fold(sum, &buffer->step[slot], sizeof(replay_step));
+    fold(sum, record, buffer->spec.record_size);
+    if (buffer->tree)
+        fold(sum, sum_tree_weights(buffer->tree) + slot, sizeof(double));
+    return GN_OK;
+}
+
+gn_status replay_buffer_checksum(replay_buffer *buffer, uint64_t *ret_checksum)
+{
+    uint64_t sum = 0;
+    unsigned char *record;
+    GN_TRY(gn_alloc(&record, buffer->spec.record_size, 1));
+    if (buffer->wait_reader)
+        buffer->wait_reader(buffer->reader);
+    fold(&sum, &buffer->max_priority, sizeof buffer->max_priority);
+    fold(&sum, &buffer->alpha, sizeof buffer->alpha);
+    gn_status status = GN_OK;
+    for (uint32_t stream = 0; stream < buffer->streams; stream++) {
+        uint64_t head = buffer->stream[stream].head, at = replay_oldest(&buffer->layout, head);
+        fold(&sum, &head, sizeof head);
+        for (; at < head && status == GN_OK; at++)
+            status = fold_slot(buffer, stream, at, record, &sum);
+    }
+    gn_free(&record);
+    if (status == GN_OK)
+        *ret_checksum = sum;
+    return status;
 }

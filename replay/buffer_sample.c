@@ -1,6 +1,8 @@
 // Drawing batches and changing priorities. A batch is drawn in blocks: all its slots first, then
-// their lines are asked for, then the steps are gathered.
+// their returns, while the lines of what comes next are on their way from memory, then the records.
+// Records that are packed are left to the plan.
 
+#include "replay/buffer_draw_internal.h"
 #include "replay/buffer_internal.h"
 
 #include <math.h>
@@ -8,62 +10,18 @@
 
 #include "base/mem.h"
 
-gn_status replay_batch_create(replay_batch **ret_batch, size_t size, size_t record_size)
-{
-    if (size == 0)
-        return gn_fail(GN_ERR_ARG, "replay batch of 0 steps: must be above 0");
-    replay_batch *batch;
-    GN_TRY(gn_alloc(&batch, 1, sizeof *batch));
-    batch->size = size;
-    gn_status status = gn_alloc(&batch->item, size, sizeof *batch->item);
-    if (status == GN_OK)
-        status = gn_alloc(&batch->record, size, record_size);
-    if (status == GN_OK)
-        status = gn_alloc(&batch->next_record, size, record_size);
-    if (status == GN_OK)
-        status = gn_alloc(&batch->action, size, sizeof *batch->action);
-    if (status == GN_OK)
-        status = gn_alloc(&batch->reward, size, sizeof *batch->reward);
-    if (status == GN_OK)
-        status = gn_alloc(&batch->discount, size, sizeof *batch->discount);
-    if (status == GN_OK)
-        status = gn_alloc(&batch->weight, size, sizeof *batch->weight);
-    if (status != GN_OK) {
-        replay_batch_destroy(&batch);
-        return status;
-    }
-    *ret_batch = batch;
-    return GN_OK;
-}
-
-void replay_batch_destroy(replay_batch **batch)
-{
-    if (!*batch)
-        return;
-    gn_free(&(*batch)->item);
-    gn_free(&(*batch)->record);
-    gn_free(&(*batch)->next_record);
-    gn_free(&(*batch)->action);
-    gn_free(&(*batch)->reward);
-    gn_free(&(*batch)->discount);
-    gn_free(&(*batch)->weight);
-    gn_free(batch);
-}
-
 // --- drawing
 
 // Every slot in use is equally likely; those without step are drawn again.
-static void draw_uniform(const replay_buffer *buffer, gn_random *random, uint64_t *ret_slot,
-                         size_t n)
+static uint64_t draw_uniform(const replay_buffer *buffer, gn_random *random)
 {
-    for (size_t i = 0; i < n;) {
+    for (;;) {
         uint32_t stream = gn_random_below(random, buffer->streams);
         uint64_t position = replay_tail(buffer, stream);
         position += gn_random_below(random, (uint32_t)buffer->draws);
-        if (position >= buffer->stream[stream].head)
-            continue;
-        ret_slot[i] = replay_slot(buffer, stream, position);
-        i += replay_has_step(buffer->columns.flags[ret_slot[i]]);
+        uint64_t slot = replay_slot(buffer, stream, position);
+        if (position < buffer->stream[stream].head && replay_has_step(buffer->step[slot].flags))
+            return slot;
     }
 }
 
@@ -77,95 +35,235 @@ static gn_status draw_prioritized(const replay_buffer *buffer, gn_random *random
     return sum_tree_find(buffer->tree, u, n, ret_slot, NULL);
 }
 
-static void prefetch_slots(const replay_columns *columns, const uint64_t *slot, size_t n)
+static gn_status draw_slots(const replay_buffer *buffer, gn_random *random, size_t first,
+                            size_t strata, uint64_t *ret_slot, size_t n)
 {
-    enum { LINE = 64 };
-    for (size_t i = 0; i < n; i++) {
-        __builtin_prefetch(&columns->flags[slot[i]]);
-        __builtin_prefetch(&columns->action[slot[i]]);
-        __builtin_prefetch(&columns->reward[slot[i]]);
-        const unsigned char *record = columns->record + slot[i] * columns->record_size;
-        for (size_t at = 0; at < 2 * columns->record_size; at += LINE)
-            __builtin_prefetch(record + at);
-    }
+    if (buffer->tree)
+        GN_TRY(draw_prioritized(buffer, random, first, strata, ret_slot, n));
+    for (size_t i = 0; i < n; i++)
+        if (!buffer->tree || (buffer->config.uniform > 0 &&
+                              gn_random_unit(random) < buffer->config.uniform))
+            ret_slot[i] = draw_uniform(buffer, random);
+    return GN_OK;
 }
 
-// --- gathering
+// --- returns
 
-// Generalised n-step return from a slot, following the stored episode.
+// A drawn step, and where its returns end.
+typedef struct drawn_step {
+    uint64_t slot, position;
+    uint32_t stream;
+    uint32_t have; // records of its episode in its stack
+    uint64_t next[REPLAY_HORIZONS_MAX]; // position k steps on
+} drawn_step;
+
+// Generalised n-step return from a slot, following the stored episode; returns k.
 //     R = sum_{i<k} gamma^i r_{t+i},  k = min(n_step, steps to the end of the episode, steps
 //     stored)
 // Source: Sutton & Barto 2018, section 7.1.
-static void gather_step(const replay_buffer *buffer, uint64_t slot, int64_t n_step, double gamma,
-                        replay_batch *batch, size_t i)
+static uint64_t follow(const replay_buffer *buffer, uint64_t slot, int64_t n_step, double gamma,
+                       float *ret_return, float *ret_discount)
 {
-    const replay_columns *columns = &buffer->columns;
-    uint64_t ring = buffer->ring, stream = slot / ring, end = (stream + 1) * ring, at = slot;
+    uint64_t ring = buffer->ring, end = slot - slot % ring + ring, at = slot, k = 0;
     double total = 0, discount = 1;
     uint8_t flags;
-    for (int64_t k = 1;; k++) {
-        flags = columns->flags[at];
-        total += discount * columns->reward[at];
+    do {
+        const replay_step *step = &buffer->step[at];
+        flags = step->flags;
+        total += discount * step->reward;
         discount *= gamma;
         at = at + 1 == end ? end - ring : at + 1;
-        bool ended = flags & (REPLAY_TERMINATED | REPLAY_TRUNCATED);
-        if (ended || k == n_step || columns->flags[at] & REPLAY_OPEN)
-            break;
-    }
-    uint64_t newest = buffer->stream[stream].head - 1;
-    uint64_t age = (newest + ring - slot % ring) % ring;
-    size_t size = columns->record_size;
-    batch->item[i] = (newest - age) * buffer->streams + stream;
-    memcpy(batch->record + i * size, columns->record + slot * size, size);
-    memcpy(batch->next_record + i * size, columns->record + at * size, size);
-    batch->action[i] = columns->action[slot];
-    batch->reward[i] = (float)total;
-    batch->discount[i] = flags & REPLAY_TERMINATED ? 0 : (float)discount;
+        k++;
+    } while (!(flags & (REPLAY_TERMINATED | REPLAY_TRUNCATED)) && k < (uint64_t)n_step &&
+             !(buffer->step[at].flags & REPLAY_OPEN));
+    *ret_return = (float)total;
+    *ret_discount = flags & REPLAY_TERMINATED ? 0 : (float)discount;
+    return k;
 }
+
+// Records of an episode that lie in the stack that ends at a position: they reach back to its first.
+static uint32_t count_stack(const replay_buffer *buffer, uint32_t stream, uint64_t position)
+{
+    uint32_t have = 1;
+    while (have < buffer->spec.stack && have <= position &&
+           !(buffer->step[replay_slot(buffer, stream, position - have)].flags & REPLAY_FINAL))
+        have++;
+    return have;
+}
+
+static void read_step(const replay_buffer *buffer, const replay_draw *draw, uint64_t slot,
+                      replay_batch *batch, size_t i, drawn_step *ret_step)
+{
+    uint64_t ring = buffer->ring;
+    uint32_t stream = (uint32_t)(slot / ring);
+    uint64_t newest = buffer->stream[stream].head - 1;
+    uint64_t position = newest - (newest + ring - slot % ring) % ring;
+    drawn_step step = { .slot = slot, .position = position, .stream = stream, .have = 1 };
+    for (uint32_t h = 0; h < batch->plan->horizons; h++)
+        step.next[h] = position + follow(buffer, slot, draw->n_step[h], draw->gamma,
+                                         &batch->reward[h * batch->size + i],
+                                         &batch->discount[h * batch->size + i]);
+    if (buffer->spec.stack > 1)
+        step.have = count_stack(buffer, stream, position);
+    batch->item[i] = position * buffer->streams + stream;
+    batch->action[i] = buffer->step[slot].action;
+    *ret_step = step;
+}
+
+// --- records
+
+// Asks for the lines of a record in RAM.
+static void prefetch_record(const replay_buffer *buffer, uint32_t stream, uint64_t position)
+{
+    enum { LINE = 64 };
+    const unsigned char *record = replay_records_at(buffer->records, stream, position);
+    for (size_t at = 0; record && at < buffer->layout.record_size; at += LINE)
+        __builtin_prefetch(record + at);
+}
+
+// Consecutive records: copied where they are in RAM, else left to the plan.
+static void put_records(const replay_buffer *buffer, replay_plan *plan, uint32_t stream,
+                        uint64_t position, size_t n, unsigned char *to)
+{
+    while (n > 0) {
+        const unsigned char *stored = replay_records_at(buffer->records, stream, position);
+        size_t done = 1;
+        if (stored) {
+            replay_record_restore(buffer->fetcher, stored, to);
+        } else {
+            size_t left = buffer->chunk - position % buffer->chunk;
+            done = n < left ? n : left;
+            replay_read *read = &plan->read[plan->reads++];
+            *read = replay_records_read(buffer->records, stream, position, done);
+            read->to = to;
+        }
+        to += done * plan->record_size;
+        position += done;
+        n -= done;
+    }
+}
+
+static void put_rows(const replay_buffer *buffer, const drawn_step *step, replay_plan *plan,
+                     size_t i)
+{
+    replay_row *row = &plan->row[i];
+    uint32_t have = row->have = step->have, stack = (uint32_t)plan->stack;
+    uint64_t from = step->position + 1 - have;
+    put_records(buffer, plan, step->stream, from, have + plan->overlaps,
+                replay_plan_record(plan, i, stack - have));
+    for (uint32_t h = 0; h < plan->horizons && !plan->overlaps; h++) {
+        uint64_t k = step->next[h] - step->position;
+        uint32_t fresh = k < stack ? (uint32_t)k : stack;
+        row->shared[h] = have < stack - fresh ? have : stack - fresh;
+        row->have_next[h] = row->shared[h] + fresh;
+        put_records(buffer, plan, step->stream, step->next[h] + 1 - fresh, fresh,
+                    replay_plan_next(plan, i, h, stack - fresh));
+    }
+}
+
+static gn_status draw_block(replay_buffer *buffer, const replay_draw *draw, gn_random *random,
+                            replay_batch *batch, size_t first, size_t n)
+{
+    uint64_t slot[REPLAY_BLOCK];
+    drawn_step step[REPLAY_BLOCK];
+    replay_plan *plan = batch->plan;
+    GN_TRY(draw_slots(buffer, random, first, batch->size, slot, n));
+    for (size_t i = 0; i < n; i++)
+        __builtin_prefetch(&buffer->step[slot[i]]);
+    for (size_t i = 0; i < n; i++) {
+        read_step(buffer, draw, slot[i], batch, first + i, &step[i]);
+        prefetch_record(buffer, step[i].stream, step[i].position);
+        for (uint32_t h = 0; h < plan->horizons; h++)
+            prefetch_record(buffer, step[i].stream, step[i].next[h]);
+    }
+    for (size_t i = 0; i < n; i++)
+        put_rows(buffer, &step[i], plan, first + i);
+    return GN_OK;
+}
+
+// --- weights
 
 static uint64_t slot_of_item(const replay_buffer *buffer, uint64_t item)
 {
     return replay_slot(buffer, (uint32_t)(item % buffer->streams), item / buffer->streams);
 }
 
-// w_i = (N P(i))^-beta / max w. N and the total cancel: (smallest weight / weight_i)^beta.
+// w_i = (N P(i))^-beta / max w, P(i) = (1 - u) weight_i / total + u / N with a share u of uniform
+// draws. N and the total cancel: w_i = ((least + c) / (weight_i + c))^beta, c = u / (1 - u) total / N.
 static void weigh_batch(const replay_buffer *buffer, double beta, replay_batch *batch)
 {
     const double *weight = sum_tree_weights(buffer->tree);
-    double least = sum_tree_min(buffer->tree);
+    double share = buffer->config.uniform, least = sum_tree_min(buffer->tree);
+    double c = share / (1 - share) * sum_tree_total(buffer->tree) / (double)buffer->count;
+    float ratio[REPLAY_BLOCK];
     if (buffer->config.weight_max == REPLAY_BATCH_MAX) {
         least = INFINITY;
         for (size_t i = 0; i < batch->size; i++)
             least = fmin(least, weight[slot_of_item(buffer, batch->item[i])]);
     }
-    for (size_t i = 0; i < batch->size; i++)
-        batch->weight[i] = (float)pow(least / weight[slot_of_item(buffer, batch->item[i])], beta);
+    for (size_t first = 0; first < batch->size; first += REPLAY_BLOCK) {
+        size_t n = batch->size - first < REPLAY_BLOCK ? batch->size - first : REPLAY_BLOCK;
+        for (size_t i = 0; i < n; i++)
+            ratio[i] = (float)((least + c) /
+                               (weight[slot_of_item(buffer, batch->item[first + i])] + c));
+        for (size_t i = 0; i < n; i++)
+            batch->weight[first + i] = powf(ratio[i], (float)beta);
+    }
 }
 
-gn_status replay_buffer_sample(replay_buffer *buffer, int64_t n_step, double gamma, double beta,
-                               gn_random *random, replay_batch *batch)
+// --- the whole
+
+static gn_status check_draw(const replay_buffer *buffer, const replay_draw *draw,
+                            const replay_batch *batch)
 {
-    if (n_step < 1 || !(gamma >= 0 && gamma <= 1))
-        return gn_fail(GN_ERR_ARG, "replay: %lld steps with gamma %g: must be above 0, and 0 to 1",
-                       (long long)n_step, gamma);
+    uint32_t horizons = draw->horizons ? draw->horizons : 1;
+    if (batch->size == 0 || batch->size > batch->capacity || horizons > batch->horizons)
+        return gn_fail(GN_ERR_ARG,
+                       "replay: batch of %zu steps, %u horizons: must be 1 to %zu, at most %u",
+                       batch->size, horizons, batch->capacity, batch->horizons);
+    if (memcmp(&batch->spec, &buffer->spec, sizeof batch->spec) != 0)
+        return gn_fail(GN_ERR_ARG, "replay: the batch is made for %u records of %u bytes, not %u of %u",
+                       batch->spec.stack, batch->spec.record_size, buffer->spec.stack,
+                       buffer->spec.record_size);
+    for (uint32_t h = 0; h < horizons; h++)
+        if (draw->n_step[h] < 1 || !(draw->gamma >= 0 && draw->gamma <= 1))
+            return gn_fail(GN_ERR_ARG,
+                           "replay: %lld steps with gamma %g: must be above 0, and 0 to 1",
+                           (long long)draw->n_step[h], draw->gamma);
     if (buffer->count == 0)
         return gn_fail(GN_ERR_EMPTY, "replay: no step was added yet");
+    return GN_OK;
+}
+
+gn_status replay_buffer_draw(replay_buffer *buffer, const replay_draw *draw, gn_random *random,
+                             replay_batch *batch)
+{
+    GN_TRY(check_draw(buffer, draw, batch));
+    replay_plan *plan = batch->plan;
+    replay_harvest(buffer);
+    plan->size = batch->size;
+    plan->reads = 0;
+    plan->horizons = draw->horizons ? draw->horizons : 1;
+    plan->overlaps = plan->horizons == 1 && draw->n_step[0] == 1;
     for (size_t first = 0; first < batch->size; first += REPLAY_BLOCK) {
-        uint64_t slot[REPLAY_BLOCK];
         size_t n = batch->size - first < REPLAY_BLOCK ? batch->size - first : REPLAY_BLOCK;
-        if (buffer->tree)
-            GN_TRY(draw_prioritized(buffer, random, first, batch->size, slot, n));
-        else
-            draw_uniform(buffer, random, slot, n);
-        prefetch_slots(&buffer->columns, slot, n);
-        for (size_t i = 0; i < n; i++)
-            gather_step(buffer, slot[i], n_step, gamma, batch, first + i);
+        GN_TRY(draw_block(buffer, draw, random, batch, first, n));
     }
+    replay_batch_point(batch);
     if (buffer->tree)
-        weigh_batch(buffer, beta, batch);
+        weigh_batch(buffer, draw->beta, batch);
     for (size_t i = 0; i < batch->size && !buffer->tree; i++)
         batch->weight[i] = 1;
     return GN_OK;
+}
+
+gn_status replay_buffer_sample(replay_buffer *buffer, const replay_draw *draw, gn_random *random,
+                               replay_batch *batch)
+{
+    GN_TRY(replay_buffer_draw(buffer, draw, random, batch));
+    if (buffer->wait_reader)
+        buffer->wait_reader(buffer->reader);
+    return replay_plan_work_off(batch->plan, buffer->fetcher);
 }
 
 // --- priorities
@@ -182,10 +280,23 @@ static gn_status check_priorities(const replay_buffer *buffer, const uint64_t *i
         uint32_t stream = (uint32_t)(item[i] % buffer->streams);
         bool evicted = position < replay_tail(buffer, stream);
         if (position >= buffer->stream[stream].head ||
-            (!evicted && !replay_has_step(buffer->columns.flags[slot_of_item(buffer, item[i])])))
+            (!evicted &&
+             !replay_has_step(buffer->step[slot_of_item(buffer, item[i])].flags)))
             return gn_fail(GN_ERR_ARG, "replay: item %llu is no step", (unsigned long long)item[i]);
     }
     return GN_OK;
+}
+
+static void set_priority(replay_buffer *buffer, uint64_t slot, float priority)
+{
+    replay_step *step = &buffer->step[slot];
+    if (buffer->ranks) {
+        rank_weights_remove(buffer->ranks, step->priority);
+        rank_weights_add(buffer->ranks, priority);
+        buffer->unranked++;
+    }
+    step->priority = priority;
+    buffer->max_priority = fmaxf(buffer->max_priority, priority);
 }
 
 gn_status replay_buffer_set_priorities(replay_buffer *buffer, const uint64_t *item,
@@ -203,10 +314,15 @@ gn_status replay_buffer_set_priorities(replay_buffer *buffer, const uint64_t *it
             if (item[i] / buffer->streams < replay_tail(buffer, stream))
                 continue;
             slot[kept] = slot_of_item(buffer, item[i]);
-            weight[kept++] = replay_weight(buffer, priority[i]);
-            buffer->max_priority = fmax(buffer->max_priority, priority[i]);
+            set_priority(buffer, slot[kept++], priority[i]);
         }
+        for (size_t i = 0; i < kept; i++)
+            weight[i] = replay_weight(buffer, buffer->step[slot[i]].priority);
         GN_TRY(sum_tree_set(buffer->tree, slot, weight, kept));
     }
+    // Ranks shift with every change: once as many have changed as there are steps, all are weighed
+    // anew.
+    if (buffer->ranks && buffer->unranked >= buffer->count)
+        return replay_weigh_all(buffer);
     return GN_OK;
 }

@@ -1,71 +1,106 @@
-// Chunk coding: columns are copied out of the ring one after the other and compressed as one frame.
+// Chunk coding: the columns are put one after the other and compressed as one frame.
 
 #include "replay/chunk.h"
 
 #include <assert.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 typedef struct chunk_header {
     uint64_t checksum; // of all bytes after it
     uint32_t magic, version, slots, record_size;
-    uint64_t first_position;
+    uint64_t first_position, contents;
+    uint32_t dictionary, body_size;
 } chunk_header;
 
-_Static_assert(sizeof(chunk_header) == 32, "the header has no padding");
+_Static_assert(sizeof(chunk_header) == 48, "the header has no padding");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are stored as they are");
 
 static const uint32_t MAGIC = 0x4b434e47; // "GNCK"
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
-size_t replay_chunk_scratch(size_t n, size_t record_size)
+gn_status replay_columns_create(replay_columns *columns, size_t n, size_t record_size, bool records,
+                                bool places)
 {
-    return n * (sizeof(uint8_t) + sizeof(int32_t) + sizeof(float) + record_size);
+    columns->record_size = record_size;
+    gn_status status = gn_alloc(&columns->flags, n, sizeof *columns->flags);
+    if (status == GN_OK)
+        status = gn_alloc(&columns->action, n, sizeof *columns->action);
+    if (status == GN_OK)
+        status = gn_alloc(&columns->reward, n, sizeof *columns->reward);
+    if (status == GN_OK && records)
+        status = gn_alloc(&columns->record, n, record_size);
+    if (status == GN_OK && places)
+        status = gn_alloc(&columns->place, n, sizeof *columns->place);
+    return status;
 }
 
-size_t replay_chunk_bound(size_t n, size_t record_size)
+void replay_columns_free(replay_columns *columns)
 {
-    return sizeof(chunk_header) + gn_compress_bound(replay_chunk_scratch(n, record_size));
+    gn_free(&columns->flags);
+    gn_free(&columns->action);
+    gn_free(&columns->reward);
+    gn_free(&columns->record);
+    gn_free(&columns->place);
 }
 
-// Moves n elements between a ring, where they start at index `from`, and a plain array; returns the
-// end of the array.
-static unsigned char *copy_out(unsigned char *array, const void *column, size_t size, uint64_t ring,
-                               uint64_t from, size_t n)
+uint64_t replay_chunk_contents(const replay_columns *columns, size_t n)
 {
-    size_t first = n < ring - from ? n : ring - from;
-    memcpy(array, (const unsigned char *)column + from * size, first * size);
-    memcpy(array + first * size, column, (n - first) * size);
-    return array + n * size;
+    const uint64_t sums[] = { gn_checksum(columns->flags, n * sizeof *columns->flags),
+                              gn_checksum(columns->action, n * sizeof *columns->action),
+                              gn_checksum(columns->reward, n * sizeof *columns->reward),
+                              gn_checksum(columns->record, n * columns->record_size) };
+    return gn_checksum(sums, sizeof sums);
 }
 
-static const unsigned char *copy_in(const unsigned char *array, void *column, size_t size,
-                                    uint64_t ring, uint64_t from, size_t n)
+size_t replay_chunk_scratch(size_t n, size_t record_size, bool packed)
 {
-    size_t first = n < ring - from ? n : ring - from;
-    memcpy((unsigned char *)column + from * size, array, first * size);
-    memcpy(column, array + first * size, (n - first) * size);
-    return array + n * size;
+    size_t step_size = sizeof(uint8_t) + sizeof(int32_t) + sizeof(float);
+    return n * (step_size + (packed ? sizeof(replay_place) : record_size));
 }
 
-gn_status replay_chunk_encode(gn_compressor *compressor, const replay_columns *columns,
-                              uint64_t ring, uint64_t from, size_t n, uint64_t first_position,
-                              void *scratch, void *ret_bytes, size_t capacity, size_t *ret_size)
+size_t replay_chunk_bound(size_t n, size_t record_size, bool packed)
 {
-    assert(from < ring && n <= ring && n <= UINT32_MAX);
-    if (capacity < replay_chunk_bound(n, columns->record_size))
+    return sizeof(chunk_header) + gn_compress_bound(replay_chunk_scratch(n, record_size, packed));
+}
+
+static unsigned char *append(unsigned char *end, const void *column, size_t size)
+{
+    memcpy(end, column, size);
+    return end + size;
+}
+
+static const unsigned char *take(const unsigned char *at, void *column, size_t size)
+{
+    memcpy(column, at, size);
+    return at + size;
+}
+
+gn_status replay_chunk_encode(gn_compressor *compressor, const replay_columns *columns, size_t n,
+                              const replay_chunk_about *about, void *scratch, void *ret_bytes,
+                              size_t capacity, size_t *ret_size)
+{
+    bool packed = columns->place != NULL;
+    assert(n <= UINT32_MAX);
+    if (capacity < replay_chunk_bound(n, columns->record_size, packed))
         return gn_fail(GN_ERR_ARG, "chunk of %zu slots: %zu bytes are too few, must be %zu", n,
-                       capacity, replay_chunk_bound(n, columns->record_size));
+                       capacity, replay_chunk_bound(n, columns->record_size, packed));
     unsigned char *end = scratch;
-    end = copy_out(end, columns->flags, sizeof *columns->flags, ring, from, n);
-    end = copy_out(end, columns->action, sizeof *columns->action, ring, from, n);
-    end = copy_out(end, columns->reward, sizeof *columns->reward, ring, from, n);
-    end = copy_out(end, columns->record, columns->record_size, ring, from, n);
+    end = append(end, columns->flags, n * sizeof *columns->flags);
+    end = append(end, columns->action, n * sizeof *columns->action);
+    end = append(end, columns->reward, n * sizeof *columns->reward);
+    end = packed ? append(end, columns->place, n * sizeof *columns->place)
+                 : append(end, columns->record, n * columns->record_size);
 
     chunk_header header = { .magic = MAGIC,
                             .version = VERSION,
                             .slots = (uint32_t)n,
                             .record_size = (uint32_t)columns->record_size,
-                            .first_position = first_position };
+                            .first_position = about->first_position,
+                            .contents = about->contents,
+                            .dictionary = about->dictionary,
+                            .body_size = about->body_size };
     unsigned char *out = ret_bytes;
     size_t frame_size;
     GN_TRY(gn_compress(compressor, scratch, (size_t)(end - (unsigned char *)scratch),
@@ -78,8 +113,8 @@ gn_status replay_chunk_encode(gn_compressor *compressor, const replay_columns *c
     return GN_OK;
 }
 
-static gn_status check_header(const unsigned char *bytes, size_t size, size_t n, size_t record_size,
-                              uint64_t first_position)
+static gn_status read_header(chunk_header *ret_header, const unsigned char *bytes, size_t size,
+                             size_t n, size_t record_size, uint64_t first_position)
 {
     unsigned long long position = first_position;
     chunk_header header;
@@ -100,22 +135,34 @@ static gn_status check_header(const unsigned char *bytes, size_t size, size_t n,
                        "not %zu of %zu",
                        position, header.slots, header.record_size,
                        (unsigned long long)header.first_position, n, record_size);
+    *ret_header = header;
     return GN_OK;
 }
 
-gn_status replay_chunk_decode(gn_compressor *compressor, const void *bytes, size_t size,
-                              replay_columns *columns, uint64_t ring, uint64_t from, size_t n,
-                              uint64_t first_position, void *scratch)
+gn_status replay_chunk_decode(gn_compressor *compressor, const void *bytes, size_t size, size_t n,
+                              uint64_t first_position, void *scratch, replay_columns *columns,
+                              replay_chunk_about *ret_about)
 {
-    assert(from < ring && n <= ring);
-    GN_TRY(check_header(bytes, size, n, columns->record_size, first_position));
-    GN_TRY(gn_decompress(compressor, (const unsigned char *)bytes + sizeof(chunk_header),
-                         size - sizeof(chunk_header), scratch,
-                         replay_chunk_scratch(n, columns->record_size)));
+    bool packed = columns->place != NULL;
+    chunk_header header;
+    GN_TRY(read_header(&header, bytes, size, n, columns->record_size, first_position));
+    GN_TRY(gn_decompress(compressor, (const unsigned char *)bytes + sizeof header,
+                         size - sizeof header, scratch,
+                         replay_chunk_scratch(n, columns->record_size, packed)));
     const unsigned char *at = scratch;
-    at = copy_in(at, columns->flags, sizeof *columns->flags, ring, from, n);
-    at = copy_in(at, columns->action, sizeof *columns->action, ring, from, n);
-    at = copy_in(at, columns->reward, sizeof *columns->reward, ring, from, n);
-    copy_in(at, columns->record, columns->record_size, ring, from, n);
+    at = take(at, columns->flags, n * sizeof *columns->flags);
+    at = take(at, columns->action, n * sizeof *columns->action);
+    at = take(at, columns->reward, n * sizeof *columns->reward);
+    if (packed)
+        take(at, columns->place, n * sizeof *columns->place);
+    else
+        take(at, columns->record, n * columns->record_size);
+    *ret_about = (replay_chunk_about){ .first_position = first_position,
+                                       .contents = header.contents,
+                                       .dictionary = header.dictionary,
+                                       .body_size = header.body_size };
+    if (packed && !replay_places_fit(columns->place, n, header.body_size))
+        return gn_fail(GN_ERR_CORRUPT, "chunk at position %llu: places of records do not fit",
+                       (unsigned long long)first_position);
     return GN_OK;
 }

@@ -1,5 +1,5 @@
 // Two cursors walk a generation side by side: one over its slots (sealed chunks, then the tail in
-// the state), one over its weights (all in the state, in runs that begin at the oldest slot). What
+// the state), one over its priorities (all in the state, in runs that begin at the oldest slot). What
 // is handed out is where both runs overlap.
 
 #include "replay/reader.h"
@@ -11,6 +11,7 @@
 #include "base/blob.h"
 #include "base/mem.h"
 #include "replay/buffer_internal.h"
+#include "replay/quantize.h"
 
 // Positions [from, to) of the current stream.
 typedef struct slot_run {
@@ -21,32 +22,45 @@ struct replay_reader {
     replay_view *view;
     replay_findings *findings; // NULL: damage is an error
     gn_compressor *compressor;
-    replay_columns columns; // [chunk]: what `slots` holds
-    double *weight; // [chunk]: what `weights` holds
+    replay_coder *coder; // of packed records; NULL: they are columns
+    gn_dictionary *dictionary; // of `dictionary_id`, the last one used
+    uint32_t dictionary_id;
+    replay_columns columns; // [chunk]: what `slots` holds, records as they are stored
+    size_t record_size; // of a record as it was added
+    unsigned char *restored; // [chunk, record_size]; NULL: records are stored as they were added
+    float *priority; // [chunk]: what `priorities` holds
     unsigned char *plain; // scratch of decoding
 
     uint64_t generation; // 0: none is begun
     bool prioritized;
     replay_stream *head; // [streams]
-    gn_blob tail_state, weight_state; // the same state, each at its next section
+    gn_blob tail_state, priority_state; // the same state, each at its next section
     uint32_t stream;
     uint64_t position;
-    slot_run slots, weights;
+    slot_run slots, priorities;
 };
 
 static gn_status allocate(replay_reader *reader)
 {
+    enum { LEVEL = 1 }; // nothing is compressed
     const replay_layout *layout = &reader->view->layout;
-    size_t n = layout->chunk;
-    reader->columns.record_size = layout->record_size;
-    GN_TRY(gn_alloc(&reader->columns.flags, n, sizeof *reader->columns.flags));
-    GN_TRY(gn_alloc(&reader->columns.action, n, sizeof *reader->columns.action));
-    GN_TRY(gn_alloc(&reader->columns.reward, n, sizeof *reader->columns.reward));
-    GN_TRY(gn_alloc(&reader->columns.record, n, layout->record_size));
-    GN_TRY(gn_alloc(&reader->weight, n, sizeof *reader->weight));
-    GN_TRY(gn_alloc(&reader->plain, replay_chunk_scratch(n, layout->record_size), 1));
+    size_t n = layout->chunk, places = replay_chunk_scratch(n, layout->record_size, true);
+    size_t plain = replay_chunk_scratch(n, layout->record_size, false);
+    reader->record_size = layout->record_size;
+    if (layout->quantized) {
+        reader->record_size = sizeof(float) * replay_quantized_floats(layout->record_size,
+                                                                      (int)layout->quantized);
+        GN_TRY(gn_alloc(&reader->restored, n, reader->record_size));
+    }
+    GN_TRY(replay_columns_create(&reader->columns, n, layout->record_size, true,
+                                 layout->packed > 0));
+    if (layout->packed)
+        GN_TRY(replay_coder_create(&reader->coder, (replay_codec_kind)(layout->packed - 1), LEVEL,
+                                   layout->record_size));
+    GN_TRY(gn_alloc(&reader->priority, n, sizeof *reader->priority));
+    GN_TRY(gn_alloc(&reader->plain, plain > places ? plain : places, 1));
     GN_TRY(gn_alloc(&reader->head, layout->streams, sizeof *reader->head));
-    return gn_compressor_create(&reader->compressor, 1);
+    return gn_compressor_create(&reader->compressor, LEVEL);
 }
 
 gn_status replay_reader_open(replay_reader **ret_reader, const char *folder,
@@ -72,11 +86,11 @@ void replay_reader_close(replay_reader **reader)
         return;
     replay_view_close(&(*reader)->view);
     gn_compressor_destroy(&(*reader)->compressor);
-    gn_free(&(*reader)->columns.flags);
-    gn_free(&(*reader)->columns.action);
-    gn_free(&(*reader)->columns.reward);
-    gn_free(&(*reader)->columns.record);
-    gn_free(&(*reader)->weight);
+    replay_coder_destroy(&(*reader)->coder);
+    gn_dictionary_destroy(&(*reader)->dictionary);
+    replay_columns_free(&(*reader)->columns);
+    gn_free(&(*reader)->restored);
+    gn_free(&(*reader)->priority);
     gn_free(&(*reader)->plain);
     gn_free(&(*reader)->head);
     gn_free(reader);
@@ -85,6 +99,11 @@ void replay_reader_close(replay_reader **reader)
 const replay_view *replay_reader_view(const replay_reader *reader)
 {
     return reader->view;
+}
+
+size_t replay_reader_record_size(const replay_reader *reader)
+{
+    return reader->record_size;
 }
 
 // Where damage is an error, its text names the file; findings are about one file anyway.
@@ -115,7 +134,18 @@ static gn_status check_heads(const replay_reader *reader)
     return GN_OK;
 }
 
-// Reads what comes before the slots, and finds where the weights begin.
+// Passes over what says how chunks were coded: their own heads say it too.
+static void skip_coding(replay_reader *reader, gn_blob *blob)
+{
+    const replay_layout *layout = &reader->view->layout;
+    size_t size;
+    if (layout->packed)
+        gn_blob_next(blob, "coder", &size);
+    for (uint32_t stream = 0; stream < layout->streams; stream++)
+        gn_blob_next(blob, "contents", &size);
+}
+
+// Reads what comes before the slots, and finds where the priorities begin.
 static gn_status read_state(replay_reader *reader, const void *state, size_t size,
                             replay_generation *ret_generation)
 {
@@ -124,6 +154,8 @@ static gn_status read_state(replay_reader *reader, const void *state, size_t siz
     gn_blob_read(&blob, "streams", reader->head, layout->streams * sizeof *reader->head);
     gn_blob_read(&blob, "max priority", &ret_generation->max_priority,
                  sizeof ret_generation->max_priority);
+    gn_blob_read(&blob, "alpha", &ret_generation->alpha, sizeof ret_generation->alpha);
+    skip_coding(reader, &blob);
     GN_TRY(gn_blob_status(&blob));
     GN_TRY(check_heads(reader));
     if (!isfinite(ret_generation->max_priority) || ret_generation->max_priority < 0)
@@ -136,7 +168,7 @@ static gn_status read_state(replay_reader *reader, const void *state, size_t siz
             gn_blob_next(&blob, "slots", &size);
     }
     GN_TRY(gn_blob_status(&blob));
-    reader->weight_state = blob;
+    reader->priority_state = blob;
     ret_generation->prioritized = blob.cursor < blob.size;
     return GN_OK;
 }
@@ -145,10 +177,10 @@ static gn_status read_state(replay_reader *reader, const void *state, size_t siz
 static void enter_stream(replay_reader *reader, uint32_t stream)
 {
     reader->stream = stream;
-    reader->slots = reader->weights = (slot_run){ 0 };
+    reader->slots = reader->priorities = (slot_run){ 0 };
     if (stream < reader->view->layout.streams) {
         reader->position = oldest(reader, stream);
-        reader->weights.to = reader->position;
+        reader->priorities.to = reader->position;
     }
 }
 
@@ -181,25 +213,83 @@ gn_status replay_reader_begin(replay_reader *reader, uint64_t generation,
 
 // --- slots
 
-static gn_status decode(replay_reader *reader, const void *bytes, size_t size, uint64_t first,
-                        size_t n)
+// What was decoded becomes what was added.
+static void restore(replay_reader *reader, size_t n)
 {
-    return replay_chunk_decode(reader->compressor, bytes, size, &reader->columns,
-                               reader->view->layout.chunk, 0, n, first, reader->plain);
+    const replay_layout *layout = &reader->view->layout;
+    for (size_t i = 0; reader->restored && i < n; i++)
+        replay_dequantize(reader->columns.record + i * layout->record_size,
+                          reader->record_size / sizeof(float), (int)layout->quantized,
+                          (float *)(void *)(reader->restored + i * reader->record_size));
+}
+
+static gn_status use_dictionary(replay_reader *reader, uint32_t id)
+{
+    const replay_view *view = reader->view;
+    if (id == reader->dictionary_id)
+        return GN_OK;
+    gn_dictionary_destroy(&reader->dictionary);
+    reader->dictionary_id = 0;
+    if (id == 0)
+        return GN_OK;
+    const void *bytes;
+    size_t size;
+    const replay_value *value = replay_value_find(view->dictionary, view->dictionaries, id);
+    gn_status status = value ? replay_value_read(value, &bytes, &size)
+                             : gn_fail(GN_ERR_CORRUPT, "is missing");
+    if (status == GN_OK)
+        status = gn_dictionary_create(&reader->dictionary, bytes, size, 1);
+    if (status != GN_OK)
+        return gn_fail_within(status, "dictionary %u", id);
+    reader->dictionary_id = id;
+    return GN_OK;
+}
+
+// Decodes the records of a chunk whose places are there.
+static gn_status decode_body(replay_reader *reader, uint64_t key, const replay_chunk_about *about)
+{
+    const replay_view *view = reader->view;
+    const void *body;
+    size_t size;
+    const replay_value *value = replay_value_find(view->body, view->bodies, key);
+    gn_status status = value ? replay_value_read(value, &body, &size)
+                             : gn_fail(GN_ERR_CORRUPT, "is missing");
+    if (status == GN_OK && size < about->body_size)
+        status = gn_fail(GN_ERR_CORRUPT, "%zu bytes, not %u", size, about->body_size);
+    if (status != GN_OK)
+        return gn_fail_within(status, "body");
+    GN_TRY(use_dictionary(reader, about->dictionary));
+    return replay_coder_decode_run(reader->coder, reader->dictionary, reader->columns.place, 0,
+                                   view->layout.chunk, body, 0, about->body_size,
+                                   reader->columns.record);
+}
+
+static gn_status decode_chunk(replay_reader *reader, uint64_t key, const void *bytes, size_t size)
+{
+    const replay_layout *layout = &reader->view->layout;
+    replay_chunk_about about;
+    GN_TRY(replay_chunk_decode(reader->compressor, bytes, size, layout->chunk,
+                               key / layout->streams * layout->chunk, reader->plain,
+                               &reader->columns, &about));
+    if (layout->packed)
+        GN_TRY(decode_body(reader, key, &about));
+    if (about.contents != replay_chunk_contents(&reader->columns, layout->chunk))
+        return gn_fail(GN_ERR_CORRUPT, "holds other slots than it says");
+    restore(reader, layout->chunk);
+    return GN_OK;
 }
 
 static gn_status load_chunk(replay_reader *reader, replay_value *value)
 {
     const replay_layout *layout = &reader->view->layout;
-    uint64_t chunk = value->key / layout->streams;
     const void *bytes;
     size_t size;
     gn_status status = replay_value_read(value, &bytes, &size);
     if (status == GN_OK)
-        status = decode(reader, bytes, size, chunk * layout->chunk, layout->chunk);
+        status = decode_chunk(reader, value->key, bytes, size);
     if (status == GN_ERR_CORRUPT) {
         value->damaged = true;
-        gn_fail_within(status, "chunk %" PRIu64 " of stream %" PRIu64, chunk,
+        gn_fail_within(status, "chunk %" PRIu64 " of stream %" PRIu64, value->key / layout->streams,
                        value->key % layout->streams);
     }
     return status;
@@ -235,21 +325,27 @@ static gn_status load_tail(replay_reader *reader)
     reader->slots = (slot_run){ first, head };
     size_t size = 0;
     const void *bytes = gn_blob_next(&reader->tail_state, "slots", &size);
-    gn_status status = bytes ? decode(reader, bytes, size, first, head - first)
+    replay_columns whole = reader->columns;
+    replay_chunk_about about;
+    whole.place = NULL;
+    gn_status status = bytes ? replay_chunk_decode(reader->compressor, bytes, size, head - first,
+                                                   first, reader->plain, &whole, &about)
                              : gn_blob_status(&reader->tail_state);
+    if (status == GN_OK)
+        restore(reader, head - first);
     return status == GN_OK ? GN_OK : gn_fail_within(status, "tail of stream %u", reader->stream);
 }
 
-static gn_status load_weights(replay_reader *reader)
+static gn_status load_priorities(replay_reader *reader)
 {
-    uint64_t left = reader->head[reader->stream].head - reader->weights.to;
+    uint64_t left = reader->head[reader->stream].head - reader->priorities.to;
     size_t chunk = reader->view->layout.chunk, n = left < chunk ? left : chunk, size = 0;
-    reader->weights = (slot_run){ reader->weights.to, reader->weights.to + n };
-    const void *bytes = gn_blob_next(&reader->weight_state, "weights", &size);
-    gn_status status = bytes ? gn_decompress(reader->compressor, bytes, size, reader->weight,
-                                             n * sizeof *reader->weight)
-                             : gn_blob_status(&reader->weight_state);
-    return status == GN_OK ? GN_OK : gn_fail_within(status, "weights of stream %u", reader->stream);
+    reader->priorities = (slot_run){ reader->priorities.to, reader->priorities.to + n };
+    const void *bytes = gn_blob_next(&reader->priority_state, "priorities", &size);
+    gn_status status = bytes ? gn_decompress(reader->compressor, bytes, size, reader->priority,
+                                             n * sizeof *reader->priority)
+                             : gn_blob_status(&reader->priority_state);
+    return status == GN_OK ? GN_OK : gn_fail_within(status, "priorities of stream %u", reader->stream);
 }
 
 // Brings in the runs that hold the current position; its slots may be passed over instead.
@@ -260,10 +356,30 @@ static gn_status load_runs(replay_reader *reader)
         GN_TRY(reader->position < sealed ? load_sealed(reader) : load_tail(reader));
     }
     // Behind slots passed over too: at the head, the next section must be the next stream's.
-    while (reader->prioritized && reader->weights.to <= reader->position &&
-           reader->weights.to < reader->head[reader->stream].head)
-        GN_TRY(load_weights(reader));
+    while (reader->prioritized && reader->priorities.to <= reader->position &&
+           reader->priorities.to < reader->head[reader->stream].head)
+        GN_TRY(load_priorities(reader));
     return GN_OK;
+}
+
+static const unsigned char *record_at(const replay_reader *reader, size_t i)
+{
+    return reader->restored ? reader->restored + i * reader->record_size
+                            : reader->columns.record + i * reader->columns.record_size;
+}
+
+// Rank-based sampling also saves weights; they follow from the priorities but for their age.
+static void skip_weights(const replay_reader *reader, gn_blob *blob)
+{
+    const replay_layout *layout = &reader->view->layout;
+    size_t size;
+    if (blob->cursor == blob->size)
+        return;
+    gn_blob_next(blob, "unranked", &size);
+    for (uint32_t stream = 0; stream < layout->streams; stream++)
+        for (uint64_t at = oldest(reader, stream); at < reader->head[stream].head;
+             at += layout->chunk)
+            gn_blob_next(blob, "weights", &size);
 }
 
 static gn_status next_slots(replay_reader *reader, replay_slots *ret_slots)
@@ -279,8 +395,8 @@ static gn_status next_slots(replay_reader *reader, replay_slots *ret_slots)
         if (reader->position > position) // passed over
             continue;
         uint64_t end = reader->slots.to;
-        if (reader->prioritized && reader->weights.to < end)
-            end = reader->weights.to;
+        if (reader->prioritized && reader->priorities.to < end)
+            end = reader->priorities.to;
         const replay_columns *columns = &reader->columns;
         size_t at = position - reader->slots.from;
         *ret_slots = (replay_slots){
@@ -291,14 +407,18 @@ static gn_status next_slots(replay_reader *reader, replay_slots *ret_slots)
             .flags = columns->flags + at,
             .action = columns->action + at,
             .reward = columns->reward + at,
-            .record = columns->record + at * columns->record_size,
-            .weight =
-                reader->prioritized ? reader->weight + (position - reader->weights.from) : NULL,
+            .record = record_at(reader, at),
+            .stored = columns->record + at * columns->record_size,
+            .priority = reader->prioritized
+                            ? reader->priority + (position - reader->priorities.from)
+                            : NULL,
         };
         reader->position = end;
         return GN_OK;
     }
-    const gn_blob *rest = reader->prioritized ? &reader->weight_state : &reader->tail_state;
+    gn_blob *rest = reader->prioritized ? &reader->priority_state : &reader->tail_state;
+    if (reader->prioritized)
+        skip_weights(reader, rest);
     if (rest->cursor < rest->size)
         return gn_fail(GN_ERR_CORRUPT, "%zu bytes too many", rest->size - rest->cursor);
     *ret_slots = (replay_slots){ 0 };
@@ -329,6 +449,7 @@ gn_status replay_reader_chunk(replay_reader *reader, size_t index, replay_slots 
                                  .flags = reader->columns.flags,
                                  .action = reader->columns.action,
                                  .reward = reader->columns.reward,
-                                 .record = reader->columns.record };
+                                 .record = record_at(reader, 0),
+                                 .stored = reader->columns.record };
     return GN_OK;
 }

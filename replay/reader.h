@@ -27,6 +27,9 @@ void replay_reader_close(replay_reader **reader);
 // Layout, owner, chunks and generations there are. Valid until close.
 const replay_view *replay_reader_view(const replay_reader *reader);
 
+// Bytes of a record as it was added; another number than the layout's where it is quantised.
+size_t replay_reader_record_size(const replay_reader *reader);
+
 // Consecutive slots of one stream. The memory is the reader's, until its next call.
 typedef struct replay_slots {
     uint32_t stream;
@@ -36,8 +39,9 @@ typedef struct replay_slots {
     const uint8_t *flags; // [count], replay/chunk.h
     const int32_t *action; // [count]
     const float *reward; // [count]
-    const unsigned char *record; // [count, record_size]
-    const double *weight; // [count] (priority + epsilon)^alpha; NULL where sampling is uniform
+    const unsigned char *record; // [count, replay_reader_record_size] as it was added
+    const unsigned char *stored; // [count, record_size of the layout] as it is stored
+    const float *priority; // [count], before epsilon and alpha; NULL where sampling is uniform
 } replay_slots;
 
 typedef struct replay_generation {
@@ -45,6 +49,7 @@ typedef struct replay_generation {
     uint64_t slots; // of all streams
     bool prioritized;
     double max_priority; // before epsilon and alpha
+    double alpha; // exponent of the priorities then
 } replay_generation;
 
 // Starts at the first slot of a generation, 0 for the newest.
@@ -58,7 +63,7 @@ gn_status replay_reader_begin(replay_reader *reader, uint64_t generation,
 // GN_ERR_CORRUPT; with findings only where the state of the generation makes no sense.
 gn_status replay_reader_next(replay_reader *reader, replay_slots *ret_slots);
 
-// Chunk `index` of the view, whichever generation it belongs to; without weights, and head is 0.
+// Chunk `index` of the view, whichever generation it belongs to; without priorities, and head is 0.
 // Ends the generation begun.  Errors: GN_ERR_CORRUPT, also with findings, where it is not added.
 gn_status replay_reader_chunk(replay_reader *reader, size_t index, replay_slots *ret_slots);
 

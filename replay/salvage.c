@@ -1,5 +1,5 @@
 // Slots go into a ring of a chunk and two more: the last two slots can still be changed when an
-// episode has to end there.
+// episode has to end there. Full chunks go through the writer of a buffer (replay/writer.h).
 
 #include "replay/salvage.h"
 
@@ -10,92 +10,92 @@
 #include "base/blob.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "replay/buffer_internal.h"
 #include "replay/reader.h"
+#include "replay/state.h"
 
 enum { CHANGEABLE = 2, COMPRESSION = 3 };
 
 typedef struct salvage {
     replay_reader *reader;
     replay_store *store;
-    gn_compressor *compressor;
+    replay_writer *writer;
+    replay_layout layout;
     replay_generation generation;
     uint32_t chunk;
     uint64_t ring; // chunk + CHANGEABLE
     replay_columns columns; // [ring] the newest slots of the stream being written
-    double *weight; // [ring]
-    double *run; // [chunk] weights of a chunk
-    unsigned char *plain, *coded;
-    size_t coded_size;
-    replay_stream *stream; // [streams] of the new store
+    float *priority; // [ring]
+    replay_staged staged; // the new generation
+    size_t priorities; // staged
     uint64_t start; // position where the episode being written began
-    gn_blob tails, weights; // sections of the new state
     replay_salvaged result;
 } salvage;
 
-static gn_status allocate(salvage *self, const replay_layout *layout)
+static gn_status allocate(salvage *self)
 {
-    size_t n = layout->chunk, record_size = layout->record_size;
+    const replay_layout *layout = &self->layout;
+    const replay_writer_config writing = { *layout, COMPRESSION };
+    size_t n = layout->chunk;
     self->chunk = layout->chunk;
     self->ring = n + CHANGEABLE;
-    self->columns.record_size = record_size;
-    size_t bound = replay_chunk_bound(n, record_size);
-    self->coded_size = gn_compress_bound(n * sizeof *self->run);
-    self->coded_size = self->coded_size < bound ? bound : self->coded_size;
-    GN_TRY(gn_alloc(&self->columns.flags, self->ring, sizeof *self->columns.flags));
-    GN_TRY(gn_alloc(&self->columns.action, self->ring, sizeof *self->columns.action));
-    GN_TRY(gn_alloc(&self->columns.reward, self->ring, sizeof *self->columns.reward));
-    GN_TRY(gn_alloc(&self->columns.record, self->ring, record_size));
-    GN_TRY(gn_alloc(&self->weight, self->ring, sizeof *self->weight));
-    GN_TRY(gn_alloc(&self->run, n, sizeof *self->run));
-    GN_TRY(gn_alloc(&self->plain, replay_chunk_scratch(n, record_size), 1));
-    GN_TRY(gn_alloc(&self->coded, self->coded_size, 1));
-    GN_TRY(gn_alloc(&self->stream, layout->streams, sizeof *self->stream));
-    return gn_compressor_create(&self->compressor, COMPRESSION);
+    GN_TRY(replay_columns_create(&self->columns, self->ring, layout->record_size, true, false));
+    GN_TRY(gn_alloc(&self->priority, self->ring, sizeof *self->priority));
+    GN_TRY(gn_alloc(&self->staged.stream, layout->streams, sizeof *self->staged.stream));
+    GN_TRY(gn_alloc(&self->staged.tail, layout->streams, sizeof *self->staged.tail));
+    if (self->generation.prioritized)
+        GN_TRY(gn_alloc(&self->staged.priority, self->generation.slots,
+                        sizeof *self->staged.priority));
+    for (uint32_t i = 0; i < layout->streams; i++)
+        GN_TRY(replay_columns_create(&self->staged.tail[i], n, layout->record_size, true, false));
+    return replay_writer_create(&self->writer, &writing, self->store);
 }
 
 static void release(salvage *self)
 {
+    replay_writer_destroy(&self->writer);
     replay_reader_close(&self->reader);
     replay_store_close(&self->store);
-    gn_compressor_destroy(&self->compressor);
-    gn_free(&self->columns.flags);
-    gn_free(&self->columns.action);
-    gn_free(&self->columns.reward);
-    gn_free(&self->columns.record);
-    gn_free(&self->weight);
-    gn_free(&self->run);
-    gn_free(&self->plain);
-    gn_free(&self->coded);
-    gn_free(&self->stream);
-    gn_blob_free(&self->tails);
-    gn_blob_free(&self->weights);
+    replay_columns_free(&self->columns);
+    gn_free(&self->priority);
+    for (uint32_t i = 0; self->staged.tail && i < self->layout.streams; i++)
+        replay_columns_free(&self->staged.tail[i]);
+    gn_free(&self->staged.stream);
+    gn_free(&self->staged.tail);
+    gn_free(&self->staged.priority);
 }
 
 // --- writing
 
-// Encodes n slots from the first that is not sealed, and their weights.
-static gn_status encode_slots(salvage *self, uint32_t stream, size_t n, size_t *ret_size)
+// Moves the first n slots that are not sealed out of the ring, and their priorities.
+static void copy_out(salvage *self, uint32_t stream, size_t n, replay_columns *ret_columns)
 {
-    size_t size;
-    uint64_t first = self->stream[stream].sealed * self->chunk;
-    if (self->generation.prioritized) {
-        for (size_t i = 0; i < n; i++)
-            self->run[i] = self->weight[(first + i) % self->ring];
-        GN_TRY(gn_compress(self->compressor, self->run, n * sizeof *self->run, self->coded,
-                           self->coded_size, &size));
-        gn_blob_write(&self->weights, "weights", self->coded, size);
+    uint64_t first = self->staged.stream[stream].sealed * self->chunk;
+    size_t size = self->columns.record_size;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = (first + i) % self->ring;
+        ret_columns->flags[i] = self->columns.flags[at];
+        ret_columns->action[i] = self->columns.action[at];
+        ret_columns->reward[i] = self->columns.reward[at];
+        memcpy(ret_columns->record + i * size, self->columns.record + at * size, size);
+        if (self->staged.priority)
+            self->staged.priority[self->priorities++] = self->priority[at];
     }
-    return replay_chunk_encode(self->compressor, &self->columns, self->ring, first % self->ring, n,
-                               first, self->plain, self->coded, self->coded_size, ret_size);
 }
 
 static gn_status seal_chunk(salvage *self, uint32_t stream)
 {
-    size_t size;
-    replay_stream *at = &self->stream[stream];
-    GN_TRY(encode_slots(self, stream, self->chunk, &size));
-    GN_TRY(replay_store_put_chunk(self->store, at->sealed, stream, self->coded, size));
+    replay_job *job;
+    replay_stream *at = &self->staged.stream[stream];
+    while (replay_writer_is_full(self->writer)) {
+        GN_TRY(replay_writer_wait_oldest(self->writer));
+        while ((job = replay_writer_harvest(self->writer)) != NULL)
+            replay_writer_give(self->writer, job);
+    }
+    job = replay_writer_take(self->writer);
+    copy_out(self, stream, self->chunk, &job->columns);
+    job->stream = stream;
+    job->chunk = at->sealed;
+    GN_TRY(replay_writer_seal(self->writer, job));
     at->sealed++;
     return GN_OK;
 }
@@ -104,7 +104,7 @@ static gn_status seal_chunk(salvage *self, uint32_t stream)
 // one.
 static void cut_episode(salvage *self, uint32_t stream)
 {
-    replay_stream *at = &self->stream[stream];
+    replay_stream *at = &self->staged.stream[stream];
     uint64_t slots = at->head - self->start;
     if (slots == 0)
         return;
@@ -116,7 +116,7 @@ static void cut_episode(salvage *self, uint32_t stream)
         self->columns.flags[last] = REPLAY_FINAL;
         self->columns.action[last] = 0;
         self->columns.reward[last] = 0;
-        self->weight[last] = 0;
+        self->priority[last] = 0;
         self->columns.flags[(at->head - 2) % self->ring] = REPLAY_TRUNCATED;
         self->result.episodes++;
         self->result.cut++;
@@ -126,15 +126,15 @@ static void cut_episode(salvage *self, uint32_t stream)
 
 static void append_slot(salvage *self, const replay_slots *slots, size_t i)
 {
-    size_t at = self->stream[slots->stream].head++ % self->ring;
+    size_t at = self->staged.stream[slots->stream].head++ % self->ring;
     size_t record_size = self->columns.record_size;
     bool step = replay_has_step(slots->flags[i]);
-    bool weighs = step && slots->weight && slots->weight[i] > 0 && isfinite(slots->weight[i]);
+    bool weighs = step && slots->priority && slots->priority[i] > 0 && isfinite(slots->priority[i]);
     self->columns.flags[at] = slots->flags[i];
     self->columns.action[at] = step ? slots->action[i] : 0;
     self->columns.reward[at] = step ? slots->reward[i] : 0;
-    self->weight[at] = weighs ? slots->weight[i] : 0;
-    memcpy(self->columns.record + at * record_size, slots->record + i * record_size, record_size);
+    self->priority[at] = weighs ? slots->priority[i] : 0;
+    memcpy(self->columns.record + at * record_size, slots->stored + i * record_size, record_size);
     self->result.steps += step;
 }
 
@@ -142,7 +142,7 @@ static gn_status take_slot(salvage *self, const replay_slots *slots, size_t i)
 {
     uint32_t stream = slots->stream;
     uint8_t flags = slots->flags[i];
-    replay_stream *at = &self->stream[stream];
+    replay_stream *at = &self->staged.stream[stream];
     if (!replay_flags_fit(flags) || !isfinite(slots->reward[i])) {
         cut_episode(self, stream);
         return GN_OK;
@@ -165,16 +165,12 @@ static gn_status take_slot(salvage *self, const replay_slots *slots, size_t i)
 
 static gn_status end_stream(salvage *self, uint32_t stream)
 {
-    replay_stream *at = &self->stream[stream];
+    replay_stream *at = &self->staged.stream[stream];
     cut_episode(self, stream);
     while (at->head - at->sealed * self->chunk >= self->chunk)
         GN_TRY(seal_chunk(self, stream));
-    size_t size, rest = at->head - at->sealed * self->chunk;
+    copy_out(self, stream, at->head - at->sealed * self->chunk, &self->staged.tail[stream]);
     self->start = 0;
-    if (rest == 0)
-        return GN_OK;
-    GN_TRY(encode_slots(self, stream, rest, &size));
-    gn_blob_write(&self->tails, "slots", self->coded, size);
     return GN_OK;
 }
 
@@ -214,40 +210,27 @@ static gn_status copy_slots(salvage *self)
 
 static gn_status commit(salvage *self)
 {
-    uint32_t streams = replay_reader_view(self->reader)->layout.streams;
-    const gn_blob *parts[] = { &self->tails, &self->weights };
-    gn_blob state = { 0 };
-    gn_blob_write(&state, "streams", self->stream, streams * sizeof *self->stream);
-    gn_blob_write(&state, "max priority", &self->generation.max_priority,
-                  sizeof self->generation.max_priority);
-    gn_status status = gn_blob_status(&state);
-    for (size_t i = 0; i < 2 && status == GN_OK; i++) {
-        status = gn_blob_status(parts[i]);
-        if (status == GN_OK)
-            status = gn_grow(&state.data, state.size, state.size + parts[i]->size, 1);
-        if (status == GN_OK && parts[i]->size > 0)
-            memcpy(state.data + state.size, parts[i]->data, parts[i]->size);
-        state.size += parts[i]->size;
-    }
-    if (status == GN_OK)
-        status = replay_store_commit(self->store, self->generation.number, state.data, state.size,
-                                     self->generation.number, NULL);
-    gn_blob_free(&state);
-    return status;
+    uint64_t checksum;
+    self->staged.generation = self->staged.oldest = self->generation.number;
+    self->staged.max_priority = self->generation.max_priority;
+    self->staged.alpha = self->generation.alpha;
+    GN_TRY(replay_writer_commit(self->writer, &self->staged));
+    return replay_writer_await(self->writer, &checksum);
 }
 
 static gn_status write_store(salvage *self, const char *to)
 {
     const replay_view *view = replay_reader_view(self->reader);
     GN_TRY(begin_newest(self));
-    GN_TRY(allocate(self, &view->layout));
+    self->layout = view->layout;
     GN_TRY(replay_store_open(&self->store, to, view->owner, &view->layout));
+    GN_TRY(allocate(self));
     GN_TRY(copy_slots(self));
     if (self->result.steps == 0)
         return gn_fail(GN_ERR_EMPTY, "%s: no step is readable", view->path);
     uint64_t kept = 0;
     for (uint32_t i = 0; i < view->layout.streams; i++)
-        kept += self->stream[i].head;
+        kept += self->staged.stream[i].head;
     self->result.generation = self->generation.number;
     self->result.lost = self->generation.slots - kept;
     return commit(self);

@@ -3,7 +3,7 @@
 // becomes the final one: its step is given up, because nothing says what followed it. An episode
 // that was still running ends the same way.
 //
-// Weights are kept as they are. Positions start at 0 again, so no checkpoint can be continued with
+// Priorities are kept as they are; rank-based weights are not. Positions start at 0 again, so no checkpoint can be continued with
 // the new store: it is for looking at and exporting.
 
 #ifndef REPLAY_SALVAGE_H

@@ -1,373 +1,151 @@
-// The store over LMDB. What a database holds is a
-// function of what was added and committed only: no times, no process numbers, no order of arrival.
-//
-// Nothing here uses LMDB's own writer lock against a second run; `writer.lock` does, held while the
-// store is open. The map starts small and doubles whenever LMDB finds it full.
+// Chunks, bodies, dictionaries and generations over LMDB. What a database holds is a function of what
+// was added and committed only: no times, no process numbers, no order of arrival.
 
+#define _GNU_SOURCE // preadv2
 #include "replay/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <lmdb.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
-#include "base/compress.h"
-#include "base/file.h"
 #include "base/mem.h"
-#include "replay/chunk.h"
 #include "replay/store_check.h"
-#include "replay/store_internal.h"
+#include "replay/store_lmdb_internal.h"
 
-enum { DATABASES = 3, MAP_START = 1 << 20, QUEUE_SIZE = 4 << 20 };
+// --- chunks, bodies, dictionaries
 
-struct replay_store {
-    char path[GN_PATH_SIZE]; // of the data file
-    MDB_env *env; // NULL after a failure that LMDB does not come back from
-    MDB_dbi chunks, generations, about;
-    uint32_t streams;
-    int lock;
-    uint64_t map_size;
-    size_t chunk_max; // bytes of the largest chunk
-    unsigned char *queue; // [queue_capacity]: queue_item, its bytes, queue_item, ...
-    size_t queue_size, queue_capacity;
-};
-
-typedef struct queue_item {
-    uint64_t key, size;
-} queue_item;
-
-// --- LMDB: errors, values, transactions
-
-// A short write comes back from LMDB as EIO; room for a little more tells a full disk from a broken
-// one.
-static int reason_of_eio(const replay_store *store)
+// Of a transaction that a commit will follow, and of a commit. Without syncing the meta page a power
+// cut may undo the transaction; without syncing anything it may leave a torn one.
+static unsigned batch_flags(const replay_store *store)
 {
-    struct stat about;
-    int file;
-    if (!store->env || mdb_env_get_fd(store->env, &file) != 0 || fstat(file, &about) != 0)
-        return EIO;
-    int error = posix_fallocate(file, about.st_size, MAP_START);
-    return error == ENOSPC || error == EDQUOT || error == EFBIG ? error : EIO;
+    return store->durability == REPLAY_DURABLE_NONE ? MDB_NOSYNC : MDB_NOMETASYNC;
 }
 
-static gn_status store_fail(const replay_store *store, int code, const char *doing)
+static unsigned commit_flags(const replay_store *store)
 {
-    if (code == EIO)
-        code = reason_of_eio(store);
-    if (code > 0)
-        return gn_fail_errno(code, "%s: %s", store->path, doing);
-    gn_status status = GN_ERR_BACKEND;
-    if (code == MDB_NOTFOUND)
-        status = GN_ERR_NOT_FOUND;
-    else if (code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND || code == MDB_INVALID ||
-             code == MDB_VERSION_MISMATCH || code == MDB_INCOMPATIBLE)
-        status = GN_ERR_CORRUPT;
-    else if (code == MDB_PANIC)
-        status = GN_ERR_IO;
-    return gn_fail(status, "%s: %s: %s", store->path, doing, mdb_strerror(code));
+    return store->durability == REPLAY_DURABLE_COMMIT ? 0 : batch_flags(store);
 }
 
-static int put_value(MDB_txn *txn, MDB_dbi database, MDB_val key, const void *data, size_t size)
+void replay_store_set_durability(replay_store *store, replay_durability durability)
 {
-    uint64_t checksum;
-    MDB_val value = { sizeof checksum + key.mv_size + size, NULL };
-    int code = mdb_put(txn, database, &key, &value, MDB_RESERVE);
-    if (code != 0)
-        return code;
-    unsigned char *covered = (unsigned char *)value.mv_data + sizeof checksum;
-    memcpy(covered, key.mv_data, key.mv_size);
-    memcpy(covered + key.mv_size, data, size);
-    checksum = gn_checksum(covered, key.mv_size + size);
-    memcpy(value.mv_data, &checksum, sizeof checksum);
-    return 0;
+    store->durability = durability;
 }
-
-// The data of a value, in place. MDB_CORRUPTED if checksum or key do not fit.
-static int get_value(MDB_txn *txn, MDB_dbi database, MDB_val key, const void **ret_data,
-                     size_t *ret_size)
-{
-    MDB_val value;
-    int code = mdb_get(txn, database, &key, &value);
-    if (code != 0)
-        return code;
-    bool sound = replay_value_data(value.mv_data, value.mv_size, key.mv_data, key.mv_size, ret_data,
-                                   ret_size);
-    return sound ? 0 : MDB_CORRUPTED;
-}
-
-static MDB_val key_of(const uint64_t *number)
-{
-    return (MDB_val){ sizeof *number, (void *)number };
-}
-
-static uint64_t number_of(MDB_val key)
-{
-    uint64_t number;
-    memcpy(&number, key.mv_data, sizeof number);
-    return number;
-}
-
-static int begin(replay_store *store, unsigned flags, MDB_txn **ret_txn)
-{
-    return store->env ? mdb_txn_begin(store->env, NULL, flags, ret_txn) : MDB_PANIC;
-}
-
-static int double_map(replay_store *store)
-{
-    int code = mdb_env_set_mapsize(store->env, store->map_size * 2);
-    if (code == 0) {
-        store->map_size *= 2;
-    } else { // the old map is gone too
-        mdb_env_close(store->env);
-        store->env = NULL;
-    }
-    return code;
-}
-
-// What a transaction does; returns LMDB's code.
-typedef int (*write_job)(replay_store *store, MDB_txn *txn, const void *arg);
-
-// Runs a job in a durable transaction; once more in a larger map whenever it was full. A reader
-// that was killed would keep its pages from being used again for the rest of the run: its entry
-// goes first.
-static gn_status write_in_txn(replay_store *store, write_job job, const void *arg,
-                              const char *doing)
-{
-    if (store->env)
-        (void)mdb_reader_check(store->env, NULL);
-    for (;;) {
-        MDB_txn *txn;
-        int code = begin(store, 0, &txn);
-        if (code == 0) {
-            code = job(store, txn, arg);
-            if (code == 0)
-                code = mdb_txn_commit(txn);
-            else
-                mdb_txn_abort(txn);
-        }
-        if (code == MDB_MAP_FULL)
-            code = double_map(store);
-        else if (code == 0)
-            return GN_OK;
-        if (code != 0)
-            return store_fail(store, code, doing);
-    }
-}
-
-// --- opening
-
-typedef struct store_about {
-    replay_stored_layout layout;
-    const char *owner;
-} store_about;
-
-static MDB_val name_key(const char *name)
-{
-    return (MDB_val){ strlen(name), (void *)name };
-}
-
-// Opens the databases; in a new store also writes what it is about.
-static int open_databases(replay_store *store, MDB_txn *txn, const void *arg)
-{
-    const store_about *about = arg;
-    int code = mdb_dbi_open(txn, REPLAY_CHUNKS, MDB_CREATE | MDB_INTEGERKEY, &store->chunks);
-    if (code == 0)
-        code =
-            mdb_dbi_open(txn, REPLAY_GENERATIONS, MDB_CREATE | MDB_INTEGERKEY, &store->generations);
-    if (code == 0)
-        code = mdb_dbi_open(txn, REPLAY_ABOUT, MDB_CREATE, &store->about);
-    MDB_stat chunks = { 0 }, generations = { 0 }, texts = { 0 };
-    if (code == 0)
-        code = mdb_stat(txn, store->chunks, &chunks);
-    if (code == 0)
-        code = mdb_stat(txn, store->generations, &generations);
-    if (code == 0)
-        code = mdb_stat(txn, store->about, &texts);
-    if (code != 0 || texts.ms_entries > 0)
-        return code;
-    if (chunks.ms_entries > 0 || generations.ms_entries > 0)
-        return MDB_CORRUPTED;
-    code =
-        put_value(txn, store->about, name_key(REPLAY_LAYOUT), &about->layout, sizeof about->layout);
-    if (code == 0)
-        code = put_value(txn, store->about, name_key(REPLAY_OWNER), about->owner,
-                         strlen(about->owner));
-    return code;
-}
-
-static gn_status fail_stranger(const replay_store *store, const char *name, int size,
-                               const char *there, const char *wanted)
-{
-    return gn_fail(GN_ERR_STATE,
-                   "%s: belongs to another run or to other options: its %s is '%.*s', not '%s'",
-                   store->path, name, size, there, wanted);
-}
-
-static gn_status compare_owner(replay_store *store, MDB_txn *txn, const char *owner)
-{
-    const void *data;
-    size_t size;
-    int code = get_value(txn, store->about, name_key(REPLAY_OWNER), &data, &size);
-    if (code != 0)
-        return store_fail(store, code == MDB_NOTFOUND ? MDB_CORRUPTED : code, "owner");
-    if (size != strlen(owner) || memcmp(data, owner, size) != 0)
-        return fail_stranger(store, "owner", (int)size, data, owner);
-    return GN_OK;
-}
-
-static void describe_layout(char ret_text[128], const replay_stored_layout *layout)
-{
-    snprintf(ret_text, 128,
-             "%u streams, %" PRIu64 " slots a stream, %u slots a chunk, %u bytes a record",
-             layout->streams, layout->capacity, layout->chunk, layout->record_size);
-}
-
-static gn_status compare_layout(replay_store *store, MDB_txn *txn,
-                                const replay_stored_layout *layout)
-{
-    const void *data;
-    size_t size;
-    int code = get_value(txn, store->about, name_key(REPLAY_LAYOUT), &data, &size);
-    if (code != 0)
-        return store_fail(store, code == MDB_NOTFOUND ? MDB_CORRUPTED : code, "layout");
-    replay_stored_layout found;
-    GN_TRY(replay_layout_decode(&found, store->path, data, size));
-    if (memcmp(&found, layout, sizeof found) == 0)
-        return GN_OK;
-    char there[128], wanted[128];
-    describe_layout(there, &found);
-    describe_layout(wanted, layout);
-    return fail_stranger(store, "layout", (int)strlen(there), there, wanted);
-}
-
-static gn_status check_about(replay_store *store, const store_about *about)
-{
-    MDB_txn *txn;
-    int code = begin(store, MDB_RDONLY, &txn);
-    if (code != 0)
-        return store_fail(store, code, "read");
-    gn_status status = compare_owner(store, txn, about->owner);
-    if (status == GN_OK)
-        status = compare_layout(store, txn, &about->layout);
-    mdb_txn_abort(txn);
-    return status;
-}
-
-// Map for a file of its present size and as much again.
-static gn_status open_env(replay_store *store, const char *folder)
-{
-    struct stat about;
-    store->map_size = MAP_START;
-    while (stat(store->path, &about) == 0 && store->map_size / 2 < (uint64_t)about.st_size)
-        store->map_size *= 2;
-    int code = mdb_env_create(&store->env);
-    if (code == 0)
-        code = mdb_env_set_maxdbs(store->env, DATABASES);
-    if (code == 0)
-        code = mdb_env_set_mapsize(store->env, store->map_size);
-    if (code == 0)
-        code = mdb_env_open(store->env, folder, MDB_NOTLS, 0644);
-    MDB_envinfo info;
-    if (code == 0)
-        code = mdb_env_info(store->env, &info);
-    if (code != 0)
-        return store_fail(store, code, "open");
-    store->map_size = info.me_mapsize;
-    return GN_OK;
-}
-
-static gn_status open_store(replay_store *store, const char *folder, const store_about *about)
-{
-    char lock_path[GN_PATH_SIZE];
-    GN_TRY(gn_path_join(store->path, folder, "data.mdb"));
-    GN_TRY(gn_path_join(lock_path, folder, "writer.lock"));
-    GN_TRY(gn_folder_create(folder));
-    GN_TRY(gn_file_lock(&store->lock, lock_path));
-    GN_TRY(replay_store_check(store->path));
-    GN_TRY(open_env(store, folder));
-    GN_TRY(gn_path_sync(folder)); // the entries of files that are new
-    GN_TRY(write_in_txn(store, open_databases, about, "open"));
-    return check_about(store, about);
-}
-
-gn_status replay_store_open(replay_store **ret_store, const char *folder, const char *owner,
-                            const replay_layout *layout)
-{
-    if (layout->streams == 0 || layout->record_size == 0 || layout->chunk == 0 ||
-        strlen(owner) > REPLAY_OWNER_MAX)
-        return gn_fail(GN_ERR_ARG,
-                       "%s: %u streams, %u bytes a record, %u slots a chunk, owner '%s': must be "
-                       "above 0, the owner %d characters at most",
-                       folder, layout->streams, layout->record_size, layout->chunk, owner,
-                       REPLAY_OWNER_MAX);
-    store_about about = { .layout = { .version = REPLAY_STORE_VERSION,
-                                      .streams = layout->streams,
-                                      .record_size = layout->record_size,
-                                      .chunk = layout->chunk,
-                                      .capacity = layout->capacity },
-                          .owner = owner };
-    replay_store *store;
-    GN_TRY(gn_alloc(&store, 1, sizeof *store));
-    store->lock = -1;
-    store->streams = layout->streams;
-    store->chunk_max = replay_chunk_bound(layout->chunk, layout->record_size);
-    store->queue_capacity = QUEUE_SIZE + sizeof(queue_item) + store->chunk_max;
-    gn_status status = gn_alloc(&store->queue, store->queue_capacity, 1);
-    if (status == GN_OK)
-        status = open_store(store, folder, &about);
-    if (status != GN_OK) {
-        replay_store_close(&store);
-        return status;
-    }
-    *ret_store = store;
-    return GN_OK;
-}
-
-void replay_store_close(replay_store **store)
-{
-    if (!*store)
-        return;
-    if ((*store)->env)
-        mdb_env_close((*store)->env);
-    gn_file_unlock(&(*store)->lock);
-    gn_free(&(*store)->queue);
-    gn_free(store);
-}
-
-// --- chunks
 
 static int write_queue(replay_store *store, MDB_txn *txn, const void *arg)
 {
     (void)arg;
     int code = 0;
     for (size_t at = 0; at < store->queue_size && code == 0;) {
-        queue_item item;
+        replay_queued item;
         memcpy(&item, store->queue + at, sizeof item);
         at += sizeof item;
-        code = put_value(txn, store->chunks, key_of(&item.key), store->queue + at, item.size);
+        code = replay_store_put(txn, item.database, replay_number_key(&item.key), store->queue + at, item.size,
+                         item.database == store->bodies ? REPLAY_BODY_MIN : 0);
         at += item.size;
     }
     return code;
 }
 
-gn_status replay_store_put_chunk(replay_store *store, uint64_t chunk, uint32_t stream,
-                                 const void *bytes, size_t size)
+gn_status replay_store_flush(replay_store *store)
 {
-    if (stream >= store->streams || size > store->chunk_max)
-        return gn_fail(GN_ERR_ARG,
-                       "%s: chunk of %zu bytes for stream %u: must be at most %zu, below %u",
-                       store->path, size, stream, store->chunk_max, store->streams);
-    queue_item item = { chunk * store->streams + stream, size };
-    if (store->queue_capacity - store->queue_size < sizeof item + size) {
-        GN_TRY(write_in_txn(store, write_queue, NULL, "write chunks"));
-        store->queue_size = 0;
-    }
+    if (store->queue_size == 0)
+        return GN_OK;
+    GN_TRY(replay_store_transact(store, write_queue, NULL, batch_flags(store), "write chunks"));
+    store->queue_size = 0;
+    return GN_OK;
+}
+
+bool replay_store_has_room(const replay_store *store)
+{
+    enum { DICTIONARY = 1 << 17 };
+    size_t most = 3 * sizeof(replay_queued) + store->chunk_max + store->body_max + DICTIONARY;
+    return store->queue_capacity - store->queue_size >= most;
+}
+
+// Writes the queue where these many bytes more do not fit.
+static gn_status make_room(replay_store *store, size_t size)
+{
+    return store->queue_capacity - store->queue_size < size ? replay_store_flush(store) : GN_OK;
+}
+
+static void enqueue(replay_store *store, MDB_dbi database, uint64_t key, const void *bytes,
+                    size_t size)
+{
+    replay_queued item = { key, size, database };
     memcpy(store->queue + store->queue_size, &item, sizeof item);
     memcpy(store->queue + store->queue_size + sizeof item, bytes, size);
     store->queue_size += sizeof item + size;
+}
+
+gn_status replay_store_put_chunk(replay_store *store, uint64_t chunk, uint32_t stream,
+                                 const void *bytes, size_t size, const void *body, size_t body_size)
+{
+    if (stream >= store->streams || size > store->chunk_max || body_size > store->body_max)
+        return gn_fail(GN_ERR_ARG,
+                       "%s: chunk of %zu bytes with a body of %zu for stream %u: must be at most "
+                       "%zu, %zu, below %u",
+                       store->path, size, body_size, stream, store->chunk_max, store->body_max,
+                       store->streams);
+    uint64_t key = chunk * store->streams + stream;
+    GN_TRY(make_room(store, 2 * sizeof(replay_queued) + size + body_size));
+    enqueue(store, store->chunks, key, bytes, size);
+    if (body)
+        enqueue(store, store->bodies, key, body, body_size);
+    return GN_OK;
+}
+
+gn_status replay_store_put_dictionary(replay_store *store, uint32_t id, const void *bytes,
+                                      size_t size)
+{
+    if (size > REPLAY_QUEUE_SIZE)
+        return gn_fail(GN_ERR_ARG, "%s: dictionary of %zu bytes: must be at most %d", store->path,
+                       size, REPLAY_QUEUE_SIZE);
+    GN_TRY(make_room(store, sizeof(replay_queued) + size));
+    enqueue(store, store->dictionaries, id, bytes, size);
+    return GN_OK;
+}
+
+gn_status replay_store_find_body(replay_store *store, uint64_t chunk, uint32_t stream,
+                                 uint64_t *ret_offset)
+{
+    MDB_txn *txn;
+    int code = replay_store_begin(store, MDB_RDONLY, &txn);
+    if (code != 0)
+        return replay_store_fail(store, code, "read");
+    uint64_t number = chunk * store->streams + stream, page_offset = 0;
+    MDB_val key = replay_number_key(&number), value;
+    code = mdb_get(txn, store->bodies, &key, &value);
+    gn_status status = GN_OK;
+    if (code != 0)
+        status = replay_store_fail(store, code, "body");
+    else if (!replay_store_locate(value.mv_data, value.mv_size, &page_offset))
+        status = gn_fail(GN_ERR_CORRUPT, "%s: body: is not in pages of its own", store->path);
+    mdb_txn_abort(txn);
+    if (status != GN_OK)
+        return gn_fail_within(status, "chunk %" PRIu64 " of stream %u", chunk, stream);
+    *ret_offset = page_offset + sizeof(uint64_t) + sizeof number; // checksum, key
+    return GN_OK;
+}
+
+gn_status replay_store_read(const replay_store *store, uint64_t offset, void *ret_bytes,
+                            size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = pread(store->file, (char *)ret_bytes + done, size - done,
+                          (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return gn_fail_errno(errno, "%s: read", store->path);
+        if (n == 0)
+            return gn_fail(GN_ERR_CORRUPT, "%s: ends before byte %" PRIu64, store->path,
+                           offset + size);
+        done += (size_t)n;
+    }
     return GN_OK;
 }
 
@@ -375,16 +153,16 @@ gn_status replay_store_get_chunk(replay_store *store, uint64_t chunk, uint32_t s
                                  void *ret_bytes, size_t capacity, size_t *ret_size)
 {
     MDB_txn *txn;
-    int code = begin(store, MDB_RDONLY, &txn);
+    int code = replay_store_begin(store, MDB_RDONLY, &txn);
     if (code != 0)
-        return store_fail(store, code, "read");
+        return replay_store_fail(store, code, "read");
     uint64_t key = chunk * store->streams + stream;
     const void *data;
     size_t size;
-    code = get_value(txn, store->chunks, key_of(&key), &data, &size);
+    code = replay_store_get(txn, store->chunks, replay_number_key(&key), &data, &size);
     gn_status status = GN_OK;
     if (code != 0) {
-        status = store_fail(store, code, "chunk");
+        status = replay_store_fail(store, code, "chunk");
         gn_fail_within(status, "chunk %" PRIu64 " of stream %u", chunk, stream);
     } else if (size > capacity) {
         status = gn_fail(GN_ERR_CORRUPT, "%s: chunk %" PRIu64 " of stream %u: %zu bytes, not %zu",
@@ -395,6 +173,17 @@ gn_status replay_store_get_chunk(replay_store *store, uint64_t chunk, uint32_t s
     }
     mdb_txn_abort(txn);
     return status;
+}
+
+bool replay_store_read_now(const replay_store *store, uint64_t offset, void *ret_bytes, size_t size)
+{
+    const struct iovec part = { ret_bytes, size };
+    return preadv2(store->file, &part, 1, (off_t)offset, RWF_NOWAIT) == (ssize_t)size;
+}
+
+void replay_store_will_read(const replay_store *store, uint64_t offset, size_t size)
+{
+    (void)posix_fadvise(store->file, (off_t)offset, (off_t)size, POSIX_FADV_WILLNEED);
 }
 
 // --- generations
@@ -411,7 +200,7 @@ static int keep_rows(MDB_txn *txn, MDB_dbi database, uint64_t width, const uint6
     MDB_val key;
     code = mdb_cursor_get(cursor, &key, NULL, MDB_FIRST);
     while (code == 0) {
-        uint64_t row = number_of(key) / width, column = number_of(key) % width;
+        uint64_t row = replay_key_number(key) / width, column = replay_key_number(key) % width;
         if ((first && row < first[column]) || (end && row >= end[column]))
             code = mdb_cursor_del(cursor, 0);
         if (code == 0)
@@ -427,16 +216,16 @@ static gn_status list_generations(replay_store *store, uint64_t *ret_generations
 {
     MDB_txn *txn;
     MDB_cursor *cursor;
-    int code = begin(store, MDB_RDONLY, &txn);
+    int code = replay_store_begin(store, MDB_RDONLY, &txn);
     if (code != 0)
-        return store_fail(store, code, "read");
+        return replay_store_fail(store, code, "read");
     size_t count = 0;
     uint64_t newest = 0;
     code = mdb_cursor_open(txn, store->generations, &cursor);
     if (code == 0) {
         MDB_val key;
         while ((code = mdb_cursor_get(cursor, &key, NULL, MDB_NEXT)) == 0) {
-            newest = number_of(key);
+            newest = replay_key_number(key);
             if (count < capacity)
                 ret_generations[count] = newest;
             count++;
@@ -445,7 +234,7 @@ static gn_status list_generations(replay_store *store, uint64_t *ret_generations
     }
     mdb_txn_abort(txn);
     if (code != MDB_NOTFOUND)
-        return store_fail(store, code, "generations");
+        return replay_store_fail(store, code, "generations");
     *ret_count = count;
     *ret_newest = newest;
     return GN_OK;
@@ -477,11 +266,14 @@ static int write_generation(replay_store *store, MDB_txn *txn, const void *arg)
     const commit_job *job = arg;
     int code = write_queue(store, txn, NULL);
     if (code == 0)
-        code = put_value(txn, store->generations, key_of(&job->generation), job->state, job->size);
+        code = replay_store_put(txn, store->generations, replay_number_key(&job->generation), job->state, job->size,
+                         0);
     if (code == 0)
         code = keep_rows(txn, store->generations, 1, &job->oldest, NULL);
     if (code == 0 && job->first_chunk)
         code = keep_rows(txn, store->chunks, store->streams, job->first_chunk, NULL);
+    if (code == 0 && job->first_chunk)
+        code = keep_rows(txn, store->bodies, store->streams, job->first_chunk, NULL);
     return code;
 }
 
@@ -499,36 +291,53 @@ gn_status replay_store_commit(replay_store *store, uint64_t generation, const vo
                        "%s: oldest generation %" PRIu64 ": must be at most the new one, %" PRIu64,
                        store->path, oldest, generation);
     commit_job job = { generation, oldest, state, size, first_chunk };
-    GN_TRY(write_in_txn(store, write_generation, &job, "commit"));
+    GN_TRY(replay_store_transact(store, write_generation, &job, commit_flags(store), "commit"));
     store->queue_size = 0;
     return GN_OK;
+}
+
+// Copies a value; release *ret_data with gn_free.
+static int copy_value(replay_store *store, MDB_dbi database, uint64_t number, void **ret_data,
+                      size_t *ret_size, gn_status *ret_status)
+{
+    MDB_txn *txn;
+    int code = replay_store_begin(store, MDB_RDONLY, &txn);
+    if (code != 0)
+        return code;
+    const void *data;
+    size_t size;
+    code = replay_store_get(txn, database, replay_number_key(&number), &data, &size);
+    *ret_status = code == 0 ? gn_alloc(ret_data, size, 1) : GN_OK;
+    if (code == 0 && *ret_status == GN_OK) {
+        memcpy(*ret_data, data, size);
+        *ret_size = size;
+    }
+    mdb_txn_abort(txn);
+    return code;
 }
 
 gn_status replay_store_get_generation(replay_store *store, uint64_t generation, void **ret_state,
                                       size_t *ret_size)
 {
-    MDB_txn *txn;
-    int code = begin(store, MDB_RDONLY, &txn);
-    if (code != 0)
-        return store_fail(store, code, "read");
-    const void *data;
-    size_t size;
-    code = get_value(txn, store->generations, key_of(&generation), &data, &size);
-    gn_status status = GN_OK;
-    if (code == MDB_NOTFOUND) {
-        status = fail_missing(store, generation);
-    } else if (code != 0) {
-        status = store_fail(store, code, "generation");
-        gn_fail_within(status, "generation %" PRIu64, generation);
-    } else {
-        status = gn_alloc(ret_state, size, 1);
-    }
-    if (status == GN_OK) {
-        memcpy(*ret_state, data, size);
-        *ret_size = size;
-    }
-    mdb_txn_abort(txn);
-    return status;
+    gn_status status;
+    int code = copy_value(store, store->generations, generation, ret_state, ret_size, &status);
+    if (code == 0)
+        return status;
+    if (code == MDB_NOTFOUND)
+        return fail_missing(store, generation);
+    status = replay_store_fail(store, code, "generation");
+    return gn_fail_within(status, "generation %" PRIu64, generation);
+}
+
+gn_status replay_store_get_dictionary(replay_store *store, uint32_t id, void **ret_bytes,
+                                      size_t *ret_size)
+{
+    gn_status status;
+    int code = copy_value(store, store->dictionaries, id, ret_bytes, ret_size, &status);
+    if (code == 0)
+        return status;
+    status = replay_store_fail(store, code, "dictionary");
+    return gn_fail_within(status, "dictionary %u", id);
 }
 
 gn_status replay_store_generations(replay_store *store, uint64_t *ret_generations, size_t capacity,
@@ -539,7 +348,7 @@ gn_status replay_store_generations(replay_store *store, uint64_t *ret_generation
 }
 
 typedef struct rollback_job {
-    uint64_t generation;
+    uint64_t generation, end_dictionary;
     const uint64_t *end_chunk;
 } rollback_job;
 
@@ -548,25 +357,28 @@ static int remove_future(replay_store *store, MDB_txn *txn, const void *arg)
     const rollback_job *job = arg;
     uint64_t end = job->generation + 1;
     int code = end > 0 ? keep_rows(txn, store->generations, 1, NULL, &end) : 0;
-    return code == 0 ? keep_rows(txn, store->chunks, store->streams, NULL, job->end_chunk) : code;
-}
-
-gn_status replay_store_rollback(replay_store *store, uint64_t generation, const uint64_t *end_chunk)
-{
-    store->queue_size = 0; // queued chunks belong to the abandoned future
-    rollback_job job = { generation, end_chunk };
-    return write_in_txn(store, remove_future, &job, "roll back");
-}
-
-gn_status replay_store_size(replay_store *store, uint64_t *ret_bytes)
-{
-    MDB_envinfo info;
-    MDB_stat stat;
-    int code = store->env ? mdb_env_info(store->env, &info) : MDB_PANIC;
     if (code == 0)
-        code = mdb_env_stat(store->env, &stat);
-    if (code != 0)
-        return store_fail(store, code, "size");
-    *ret_bytes = (info.me_last_pgno + 1) * stat.ms_psize;
+        code = keep_rows(txn, store->chunks, store->streams, NULL, job->end_chunk);
+    if (code == 0)
+        code = keep_rows(txn, store->bodies, store->streams, NULL, job->end_chunk);
+    if (code == 0)
+        code = keep_rows(txn, store->dictionaries, 1, NULL, &job->end_dictionary);
+    return code;
+}
+
+gn_status replay_store_rollback(replay_store *store, uint64_t generation, const uint64_t *end_chunk,
+                                uint32_t end_dictionary)
+{
+    store->queue_size = 0; // what is queued belongs to the abandoned future
+    rollback_job job = { generation, end_dictionary, end_chunk };
+    return replay_store_transact(store, remove_future, &job, 0, "roll back");
+}
+
+gn_status replay_store_size(const replay_store *store, uint64_t *ret_bytes)
+{
+    struct stat about;
+    if (fstat(store->file, &about) != 0)
+        return gn_fail_errno(errno, "%s: size", store->path);
+    *ret_bytes = (uint64_t)about.st_size;
     return GN_OK;
 }

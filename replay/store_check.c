@@ -430,3 +430,14 @@ gn_status replay_store_check(const char *path)
     replay_store_unmap(&file);
     return status;
 }
+
+bool replay_store_locate(const void *value, size_t size, uint64_t *ret_offset)
+{
+    const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+    if ((uintptr_t)value % page_size != PAGE_HEADER || size < page_size / 2)
+        return false;
+    page_header header;
+    memcpy(&header, (const unsigned char *)value - PAGE_HEADER, sizeof header);
+    *ret_offset = header.number * page_size + PAGE_HEADER;
+    return header.flags == PAGE_OVERFLOW;
+}

@@ -13,6 +13,7 @@
 #ifndef REPLAY_STORE_CHECK_H
 #define REPLAY_STORE_CHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,5 +53,9 @@ typedef struct replay_store_visitor {
 // Errors: GN_ERR_CORRUPT; GN_ERR_NOT_FOUND if neither meta page is of this transaction (any more).
 gn_status replay_store_walk(const replay_store_file *file, uint64_t transaction,
                             const replay_store_visitor *visitor);
+
+// Where a value that LMDB maps lies in the file; false if it shares a page with others, which moves
+// when any of them changes.
+bool replay_store_locate(const void *value, size_t size, uint64_t *ret_offset);
 
 #endif

@@ -14,21 +14,27 @@
 
 // Names of the databases, and of the values of the last one.
 #define REPLAY_CHUNKS "chunk"
+#define REPLAY_BODIES "body"
+#define REPLAY_DICTIONARIES "dictionary"
 #define REPLAY_GENERATIONS "generation"
 #define REPLAY_ABOUT "about"
 #define REPLAY_LAYOUT "layout"
 #define REPLAY_OWNER "owner"
 
-enum { REPLAY_OWNER_MAX = 32, REPLAY_STORE_VERSION = 1 };
+enum { REPLAY_OWNER_MAX = 32, REPLAY_STORE_VERSION = 2 };
+
+// A body is made at least this long: then LMDB keeps it in pages of its own, which never move.
+enum { REPLAY_BODY_MIN = 4096 };
 
 // The layout as it is stored.
 typedef struct replay_stored_layout {
     uint32_t version; // of the store's format
     uint32_t streams, record_size, chunk;
     uint64_t capacity;
+    uint32_t packed, quantized;
 } replay_stored_layout;
 
-_Static_assert(sizeof(replay_stored_layout) == 24, "as on disk");
+_Static_assert(sizeof(replay_stored_layout) == 32, "as on disk");
 
 // Errors: GN_ERR_STATE if it is of another version.
 static inline gn_status replay_layout_decode(replay_stored_layout *ret_layout, const char *path,

@@ -9,6 +9,8 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "replay/codec.h"
+#include "replay/quantize.h"
 #include "replay/store_check.h"
 #include "replay/store_internal.h"
 
@@ -24,7 +26,7 @@ typedef struct replay_view_state {
     MDB_env *env; // NULL where LMDB cannot open it; then `lock` keeps writers out
     MDB_txn *pin;
     int lock;
-    value_list chunks, generations;
+    value_list chunks, bodies, dictionaries, generations;
     replay_value layout, owner; // bytes NULL: not found
     replay_findings *findings;
 } replay_view_state;
@@ -91,13 +93,21 @@ static gn_status note_value(void *self, const char *name, size_t name_size, cons
             state->owner = value;
         return GN_OK;
     }
-    bool chunk = named(name, name_size, REPLAY_CHUNKS);
-    if ((!chunk && !named(name, name_size, REPLAY_GENERATIONS)) || key_size != sizeof value.key) {
-        gn_fail(GN_ERR_CORRUPT, "%s: a value in an unknown place", view->path);
-        return state->findings ? note_damage(view) : GN_ERR_CORRUPT;
+    const struct {
+        const char *name;
+        value_list *list;
+    } numbered[] = { { REPLAY_CHUNKS, &state->chunks },
+                     { REPLAY_BODIES, &state->bodies },
+                     { REPLAY_DICTIONARIES, &state->dictionaries },
+                     { REPLAY_GENERATIONS, &state->generations } };
+    for (size_t i = 0; i < sizeof numbered / sizeof *numbered; i++) {
+        if (!named(name, name_size, numbered[i].name) || key_size != sizeof value.key)
+            continue;
+        memcpy(&value.key, key, sizeof value.key);
+        return add_value(numbered[i].list, value);
     }
-    memcpy(&value.key, key, sizeof value.key);
-    return add_value(chunk ? &state->chunks : &state->generations, value);
+    gn_fail(GN_ERR_CORRUPT, "%s: a value in an unknown place", view->path);
+    return state->findings ? note_damage(view) : GN_ERR_CORRUPT;
 }
 
 static gn_status walk(replay_view *view, uint64_t transaction)
@@ -172,6 +182,13 @@ static gn_status walk_locked(replay_view *view, const char *folder)
     return walk(view, 0);
 }
 
+static bool quantized_fits(const replay_stored_layout *stored)
+{
+    return stored->quantized == 0 ||
+           ((stored->quantized == 8 || stored->quantized == 16) &&
+            replay_quantized_floats(stored->record_size, (int)stored->quantized) > 0);
+}
+
 static gn_status read_about(replay_view *view)
 {
     replay_view_state *state = view->state;
@@ -188,12 +205,15 @@ static gn_status read_about(replay_view *view)
     replay_stored_layout stored = { 0 };
     GN_TRY(replay_layout_decode(&stored, view->path, layout, layout_size));
     if (stored.streams == 0 || stored.record_size == 0 || stored.chunk == 0 ||
-        stored.chunk > stored.capacity || stored.capacity > UINT32_MAX)
+        stored.chunk > stored.capacity || stored.capacity > UINT32_MAX ||
+        stored.packed > 1 + REPLAY_CODEC_DELTA || !quantized_fits(&stored))
         return gn_fail(GN_ERR_CORRUPT, "%s: the layout is none", view->path);
     view->layout = (replay_layout){ .streams = stored.streams,
                                     .record_size = stored.record_size,
                                     .capacity = stored.capacity,
-                                    .chunk = stored.chunk };
+                                    .chunk = stored.chunk,
+                                    .packed = stored.packed,
+                                    .quantized = stored.quantized };
     memcpy(view->owner, owner, owner_size);
     return GN_OK;
 }
@@ -229,6 +249,8 @@ static gn_status open_view(replay_view *view, const char *folder)
         return head;
     GN_TRY(read_about(view));
     view->chunks = sort_values(&state->chunks, &view->chunk);
+    view->bodies = sort_values(&state->bodies, &view->body);
+    view->dictionaries = sort_values(&state->dictionaries, &view->dictionary);
     view->generations = sort_values(&state->generations, &view->generation);
     view->file_bytes = state->file.size;
     return GN_OK;
@@ -262,6 +284,8 @@ void replay_view_close(replay_view **view)
         mdb_env_close(state->env);
     gn_file_unlock(&state->lock);
     gn_free(&state->chunks.value);
+    gn_free(&state->bodies.value);
+    gn_free(&state->dictionaries.value);
     gn_free(&state->generations.value);
     gn_free(view);
 }

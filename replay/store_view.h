@@ -30,7 +30,7 @@ void replay_findings_free(replay_findings *findings);
 
 // A value and where it lies; read it with replay_value_read.
 typedef struct replay_value {
-    uint64_t key; // chunk * streams + stream, or the generation
+    uint64_t key; // chunk * streams + stream, id of the dictionary, or generation
     const unsigned char *bytes;
     size_t size;
     bool damaged; // known to be
@@ -40,8 +40,9 @@ typedef struct replay_view {
     char path[GN_PATH_SIZE]; // of the data file
     replay_layout layout;
     char owner[33]; // the run
-    replay_value *chunk, *generation; // [chunks], [generations], ascending keys
-    size_t chunks, generations;
+    // Ascending keys: [chunks], [bodies], [dictionaries], [generations].
+    replay_value *chunk, *body, *dictionary, *generation;
+    size_t chunks, bodies, dictionaries, generations;
     uint64_t file_bytes;
     struct replay_view_state *state;
 } replay_view;

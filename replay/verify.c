@@ -37,10 +37,10 @@ static const char *slot_problem(const replay_slots *slots, size_t i)
         return "the reward is not finite";
     if (!step && (slots->action[i] != 0 || slots->reward[i] != 0))
         return "action or reward without a step";
-    if (slots->weight && !(slots->weight[i] >= 0 && isfinite(slots->weight[i])))
-        return "the weight is negative or not finite";
-    if (slots->weight && !step && slots->weight[i] != 0)
-        return "a weight without a step";
+    if (slots->priority && !(slots->priority[i] >= 0 && isfinite(slots->priority[i])))
+        return "the priority is negative or not finite";
+    if (slots->priority && !step && slots->priority[i] != 0)
+        return "a priority without a step";
     return NULL;
 }
 
@@ -95,10 +95,26 @@ static gn_status check_generation(verification *self, uint64_t number)
     return GN_OK;
 }
 
+// What no chunk leads to: bodies that have none, and dictionaries that are not used.
+static void check_others(verification *self, const replay_view *view)
+{
+    const void *data;
+    size_t size;
+    for (size_t i = 0; i < view->bodies; i++)
+        if (!replay_value_find(view->chunk, view->chunks, view->body[i].key))
+            replay_findings_add(self->findings, "body %" PRIu64 ": has no chunk",
+                                view->body[i].key);
+    for (size_t i = 0; i < view->dictionaries; i++)
+        if (replay_value_read(&view->dictionary[i], &data, &size) != GN_OK)
+            replay_findings_add(self->findings, "dictionary %" PRIu64 ": %s",
+                                view->dictionary[i].key, gn_error_text());
+}
+
 static gn_status check_all(verification *self)
 {
     const replay_view *view = replay_reader_view(self->reader);
     replay_slots slots;
+    check_others(self, view);
     for (size_t i = 0; i < view->chunks; i++)
         GN_TRY(note(self->findings, replay_reader_chunk(self->reader, i, &slots)));
     for (size_t i = 0; i < view->generations; i++)

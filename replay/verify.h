@@ -2,12 +2,12 @@
 //
 //     structure     every page that can be reached (replay/store_check.h)
 //     values        the checksum of each one
-//     chunks        decode, and hold the positions their keys say
-//     generations   every kept one: its chunks are all there, tail and weights decode and are as
+//     chunks        decode with body and dictionary, and hold what their keys and checksums say
+//     generations   every kept one: its chunks are all there, tail and priorities decode and are as
 //                   many as its slots
 //     slots         an ended step is followed by a final slot and nothing else is; the open slot is
 //                   the last; rewards are finite
-//     weights       finite, not negative, 0 where there is no step
+//     priorities    finite, not negative, 0 where there is no step
 //
 // Nothing is repaired: replay/salvage.h makes a new store of what is readable.
 
