@@ -230,6 +230,7 @@ static void trading_spec(const void *object, env_spec *ret_spec)
         .observation_elements = elements,
         .observation_size = elements * sizeof(float),
         .record_size = sizeof(trading_record),
+        .stack = 1,
     };
 }
 
@@ -343,7 +344,7 @@ static void trading_write_records(const void *object, unsigned char *ret_record)
                sizeof(trading_record));
 }
 
-static void trading_decode(const void *object, const unsigned char *record, size_t n,
+static void trading_decode(const void *object, const unsigned char *record, size_t stride, size_t n,
                            void *ret_observation)
 {
     const trading *env = object;
@@ -352,7 +353,7 @@ static void trading_decode(const void *object, const unsigned char *record, size
     const unsigned char *features = (const unsigned char *)env->features;
     for (size_t i = 0; i < n; i++) {
         trading_record decoded;
-        memcpy(&decoded, record + i * sizeof decoded, sizeof decoded);
+        memcpy(&decoded, record + i * stride, sizeof decoded);
         assert(decoded.bar >= env->first_bar && decoded.bar <= env->last_bar);
         memcpy(out, features + (decoded.bar + 1 - env->window) * env->row_size, window_size);
         memcpy(out + window_size, decoded.account, sizeof decoded.account);

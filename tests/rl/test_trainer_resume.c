@@ -37,6 +37,20 @@ static void a_run_stopped_after_every_round_ends_the_same(void **state)
     }
 }
 
+static void pixels_continue_with_the_same_bytes_too(void **state)
+{
+    (void)state;
+    two_runs runs;
+    volatile sig_atomic_t stop = 1;
+    TWO_RUNS_OPEN(&runs, CARTPOLE, "run.env", "catch", "catch.rows", "7", "catch.columns", "7",
+                  "catch.noise", "0.05", "catch.stack", "1", "train.steps", "400");
+    expect_ok(train(runs.config, runs.b, &(rl_hooks){ .stop = &stop }));
+    expect_ok(resume(runs.b, &(rl_hooks){ .stop = &stop }));
+    expect_ok(resume(runs.b, NULL));
+    expect_same_outcome(runs.a, runs.b);
+    two_runs_close(&runs);
+}
+
 static void an_older_checkpoint_leads_to_the_same_end(void **state)
 {
     (void)state;
@@ -406,7 +420,8 @@ static void a_failed_allocation_anywhere_leaves_nothing_behind(void **state)
     two_runs_close(&runs);
 }
 
-TEST_MAIN(a_run_stopped_after_every_round_ends_the_same, an_older_checkpoint_leads_to_the_same_end,
+TEST_MAIN(a_run_stopped_after_every_round_ends_the_same, pixels_continue_with_the_same_bytes_too,
+          an_older_checkpoint_leads_to_the_same_end,
           a_longer_run_goes_on_where_the_shorter_one_ended,
           a_damaged_checkpoint_is_passed_over_and_reported, a_run_without_checkpoint_starts_again,
           lost_metrics_are_reported_and_the_run_goes_on,
