@@ -1,5 +1,6 @@
 // Environment steps a second on one core, with random actions drawn beforehand: trading (window 64,
-// the default features) with and without building observations, and CartPole.
+// the default features) with and without building observations, the same seen as a chart, CartPole
+// and Catch; and one chart drawn.
 //
 //     bench_env [--data FILE] [--seconds S]      without a file: 33,000 generated bars
 
@@ -10,6 +11,8 @@
 #include "base/mem.h"
 #include "benchmarks/bench.h"
 #include "envs/classic/cartpole.h"
+#include "envs/pixel/catch.h"
+#include "envs/trading/chart.h"
 #include "envs/trading/trading.h"
 #include "envs/vec_env.h"
 #include "market/generate.h"
@@ -67,8 +70,8 @@ static void measure(const char *name, vec_env *env, void *observation, double bu
     bench_report(&run);
 }
 
-static void measure_class(const env_class *class, const void *config, const env_market *market,
-                          double budget_s)
+static void measure_class(const char *label, const env_class *class, const void *config,
+                          const env_market *market, double budget_s)
 {
     for (size_t i = 0; i < sizeof copies_to_try / sizeof *copies_to_try; i++) {
         const env_context context = {
@@ -83,13 +86,29 @@ static void measure_class(const env_class *class, const void *config, const env_
         void *observation;
         bench_need(gn_alloc(&observation, context.copies, vec_env_spec(env)->observation_size));
         char name[64];
-        snprintf(name, sizeof name, "env.%s.step.n%u", class->name, context.copies);
+        snprintf(name, sizeof name, "env.%s.step.n%u", label, context.copies);
         measure(name, env, NULL, budget_s);
-        snprintf(name, sizeof name, "env.%s.observe.n%u", class->name, context.copies);
+        snprintf(name, sizeof name, "env.%s.observe.n%u", label, context.copies);
         measure(name, env, observation, budget_s);
         gn_free(&observation);
         vec_env_destroy(&env);
     }
+}
+
+// Bar after bar, with a position.
+static void measure_chart(const market_bars_view *bars, double budget_s)
+{
+    enum { CHARTS = 20000 };
+    static unsigned char image[TRADING_CHART_PIXELS];
+    const float account[TRADING_CHART_ACCOUNT] = { 1, 0.5f, 0.3f };
+    bench run = bench_begin("env.trading.chart", "ns", budget_s);
+    while (bench_next(&run)) {
+        for (uint64_t i = 0; i < CHARTS; i++)
+            trading_chart_draw(bars, TRADING_CHART_BARS + i % (bars->count - TRADING_CHART_BARS),
+                               account, image);
+        bench_sample(&run, bench_elapsed(&run) / CHARTS * 1e9);
+    }
+    bench_report(&run);
 }
 
 int main(int count, char **argument)
@@ -110,10 +129,12 @@ int main(int count, char **argument)
     market_features_config features_config;
     trading_config trading;
     cartpole_config cartpole;
+    catch_config catch;
     set_defaults("market", market_options, &market);
     set_defaults("features", market_features_options, &features_config);
     set_defaults("trading", trading_options, &trading);
     set_defaults("cartpole", cartpole_options, &cartpole);
+    set_defaults("catch", catch_options, &catch);
     trading.window = WINDOW;
 
     market_bars *bars = open_bars(path, &market);
@@ -121,8 +142,12 @@ int main(int count, char **argument)
     bench_need(market_features_open(&features, bars, &features_config, market.cache, NULL));
     const market_bars_view *view = market_bars_get(bars);
     const env_market whole = { view, market_features_get(features), { 0, view->count } };
-    measure_class(&trading_class, &trading, &whole, budget_s);
-    measure_class(&cartpole_class, &cartpole, NULL, budget_s);
+    measure_class("trading", &trading_class, &trading, &whole, budget_s);
+    trading.observation = TRADING_CHART;
+    measure_class("trading-chart", &trading_class, &trading, &whole, budget_s);
+    measure_class("cartpole", &cartpole_class, &cartpole, NULL, budget_s);
+    measure_class("catch", &catch_class, &catch, NULL, budget_s);
+    measure_chart(view, budget_s);
     market_features_destroy(&features);
     market_bars_destroy(&bars);
     return 0;

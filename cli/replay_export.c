@@ -17,7 +17,8 @@ typedef struct export_table {
     double *priority; // NULL: none
     uint32_t *field[FIELDS_MAX]; // bits of each field of the record
     const env_field *fields;
-    size_t field_count;
+    size_t field_count; // 0: records are no numbers
+    size_t record_size;
     double alpha, epsilon;
     uint64_t rows;
     int64_t episodes;
@@ -31,8 +32,9 @@ static gn_status find_fields(export_table *table, const replay_view *view, const
     table->fields = class->fields;
     while (class->fields[table->field_count].name)
         table->field_count++;
+    table->record_size = view->layout.record_size;
     if (table->field_count > FIELDS_MAX ||
-        table->field_count * FIELD_SIZE != view->layout.record_size)
+        (table->field_count > 0 && table->field_count * FIELD_SIZE != table->record_size))
         return gn_fail(GN_ERR_STATE, "%s: records of %u bytes; those of %s have %zu", view->path,
                        view->layout.record_size, class->name, table->field_count * FIELD_SIZE);
     return GN_OK;
@@ -77,7 +79,7 @@ static void add_step(export_table *table, const replay_slots *slots, size_t i)
 {
     uint64_t row = table->rows++;
     uint8_t flags = slots->flags[i];
-    const unsigned char *record = slots->record + i * table->field_count * FIELD_SIZE;
+    const unsigned char *record = slots->record + i * table->record_size;
     table->stream[row] = (int32_t)slots->stream;
     table->step[row] = (int64_t)(slots->position + i);
     table->episode[row] = table->episodes - 1;

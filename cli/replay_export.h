@@ -13,9 +13,9 @@
 //     episode             numbered from 0 in the order of the rows
 //     action, reward, terminated, truncated
 //     priority            only where sampling is prioritized and alpha is not 0
-//     bar, exposure, ...  the numbers of the record the step was taken from
+//     bar, exposure, ...  the numbers of the record the step was taken from; none of a picture
 //
-// Memory: all columns at once, 36 bytes a slot and its record, and what the writer needs beside
+// Memory: all columns at once, 36 bytes a slot and those numbers, and what the writer needs beside
 // them. Errors: GN_ERR_STATE if the records are not those of the run's environment; those of
 // replay_reader_begin, replay_reader_next and market_table_write.
 gn_status cli_replay_export(replay_reader *reader, const rl_config *config, const char *path,

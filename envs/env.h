@@ -4,6 +4,8 @@
 //
 // What an agent sees is an observation; what the replay keeps is a record: the compact state an
 // observation can be rebuilt from (trading: bar index and account, 16 bytes instead of a window).
+// An observation may need the last few records (frames of a game): then records are still kept one
+// by one, and decode gets stacks of them.
 //
 //     reset -> observe/record -> step -> observe/record -> ... -> step says terminated or truncated
 //
@@ -35,6 +37,7 @@ typedef struct env_spec {
     size_t observation_elements; // product of the shape
     size_t observation_size; // bytes
     size_t record_size; // bytes of one record
+    uint32_t stack; // records an observation is made of, oldest first; 1 or more
 } env_spec;
 
 typedef enum env_mode {
@@ -71,7 +74,7 @@ typedef struct env_class {
     const char *summary; // one line
     const gn_option *options; // ends with {0}; NULL for none
     size_t config_size; // of the struct the options fill
-    const env_field *fields; // of a record, in order; ends with {0}
+    const env_field *fields; // the whole record, in order, or none (a picture); ends with {0}
     int needs_market; // create fails with GN_ERR_ARG without one
 
     // Errors: GN_ERR_ARG, GN_ERR_CONFIG (names option and value), GN_ERR_MEMORY.
@@ -89,9 +92,12 @@ typedef struct env_class {
     // Records of the current state.  Shapes: ret_record: [N, record_size].
     void (*record)(const void *env, unsigned char *ret_record);
 
-    // Rebuilds observations from records: the very bytes that were observed when the record was
-    // made.  Shapes: record: [n, record_size]; ret_observation: [n, observation_elements].
-    void (*decode)(const void *env, const unsigned char *record, size_t n, void *ret_observation);
+    // Rebuilds observations from stacks of records: the very bytes that were observed when the
+    // newest of them was made. At an episode's start its first record stands in for the missing
+    // older ones. Rows are `stride` bytes apart and may overlap, or have gaps between them.
+    // Shapes: record: [n, stack, record_size]; ret_observation: [n, observation_elements].
+    void (*decode)(const void *env, const unsigned char *record, size_t stride, size_t n,
+                   void *ret_observation);
 
     // Whole state, so that a loaded environment continues bit for bit.
     void (*save)(const void *env, gn_blob *out);

@@ -5,9 +5,10 @@
 #include "base/text.h"
 #include "envs/classic/cartpole.h"
 #include "envs/env.h"
+#include "envs/pixel/catch.h"
 #include "envs/trading/trading.h"
 
-const env_class *const env_classes[] = { &trading_class, &cartpole_class, NULL };
+const env_class *const env_classes[] = { &trading_class, &cartpole_class, &catch_class, NULL };
 
 gn_status env_class_find(const env_class **ret_class, const char *name)
 {

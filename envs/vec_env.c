@@ -3,9 +3,11 @@
 
 #include "envs/vec_env.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "envs/observe.h"
 
 struct vec_env {
     const env_class *class;
@@ -21,6 +23,7 @@ struct vec_env {
     uint32_t *ended; // [N], copies whose episode just ended
     uint8_t *terminated, *truncated; // [N]
     unsigned char *record, *final_record; // [N, record_size]
+    unsigned char *window; // [N, stack, record_size]; the records themselves where stack is 1
 };
 
 // The next array of the block; only counts while there is no block yet.
@@ -45,6 +48,9 @@ static void carve_all(vec_env *env)
     env->truncated = carve(env, n);
     env->record = carve(env, n * env->spec.record_size);
     env->final_record = carve(env, n * env->spec.record_size);
+    env->window = env->record;
+    if (env->spec.stack > 1)
+        env->window = carve(env, n * env_window_size(&env->spec));
     env->view = (vec_env_step_view){
         .reward = env->reward,
         .terminated = env->terminated,
@@ -100,6 +106,7 @@ gn_status vec_env_create(vec_env **ret_env, const env_class *kind, const void *c
     if (status != GN_OK)
         goto fail;
     kind->spec(env->object, &env->spec);
+    assert(env->spec.stack >= 1);
     carve_all(env);
     status = gn_alloc(&env->block, 1, env->block_size);
     if (status != GN_OK)
@@ -133,6 +140,23 @@ const void *vec_env_object(const vec_env *env)
     return env->object;
 }
 
+const unsigned char *vec_env_window(const vec_env *env, uint32_t copy)
+{
+    assert(copy < env->spec.copies);
+    return env->window + copy * env_window_size(&env->spec);
+}
+
+// Takes the current records into the windows; `begins` where they are the first of an episode.
+static void extend_window(vec_env *env, uint32_t copy, int begins)
+{
+    unsigned char *window = env->window + copy * env_window_size(&env->spec);
+    const unsigned char *record = env->record + copy * env->spec.record_size;
+    if (begins)
+        env_window_begin(&env->spec, record, window);
+    else
+        env_window_push(&env->spec, record, window);
+}
+
 void vec_env_reset(vec_env *env)
 {
     memset(env->block, 0, env->block_size);
@@ -140,6 +164,8 @@ void vec_env_reset(vec_env *env)
         env->ended[i] = i;
     env->class->reset(env->object, env->ended, env->spec.copies);
     env->class->record(env->object, env->record);
+    for (uint32_t i = 0; i < env->spec.copies && env->spec.stack > 1; i++)
+        extend_window(env, i, 1);
 }
 
 // Starts the next episode of the copies that ended, keeping how the last one ended.
@@ -177,6 +203,8 @@ gn_status vec_env_step(vec_env *env, const int32_t *action)
     }
     if (ended > 0)
         finish_episodes(env, ended);
+    for (uint32_t i = 0; i < env->spec.copies && env->spec.stack > 1; i++)
+        extend_window(env, i, env->terminated[i] || env->truncated[i]);
     return GN_OK;
 }
 
@@ -187,30 +215,42 @@ const vec_env_step_view *vec_env_last(const vec_env *env)
 
 void vec_env_observe(const vec_env *env, void *ret_observation)
 {
-    env->class->decode(env->object, env->record, env->spec.copies, ret_observation);
+    vec_env_decode(env, env->window, env_window_size(&env->spec), env->spec.copies,
+                   ret_observation);
 }
 
-void vec_env_decode(const vec_env *env, const unsigned char *record, size_t n,
+void vec_env_decode(const vec_env *env, const unsigned char *record, size_t stride, size_t n,
                     void *ret_observation)
 {
-    env->class->decode(env->object, record, n, ret_observation);
+    env->class->decode(env->object, record, stride, n, ret_observation);
+}
+
+void vec_env_decode_float(const vec_env *env, const unsigned char *record, size_t stride, size_t n,
+                          float *ret_observation)
+{
+    env_decode_float(env->class, env->object, &env->spec, record, stride, n, ret_observation);
 }
 
 void vec_env_save(const vec_env *env, gn_blob *out)
 {
     gn_blob_write(out, "vec_env.copies", &env->spec.copies, sizeof env->spec.copies);
+    gn_blob_write(out, "vec_env.stack", &env->spec.stack, sizeof env->spec.stack);
     gn_blob_write(out, "vec_env", env->block, env->block_size);
     env->class->save(env->object, out);
 }
 
 gn_status vec_env_load(vec_env *env, gn_blob *in)
 {
-    uint32_t copies;
+    uint32_t copies, stack;
     gn_blob_read(in, "vec_env.copies", &copies, sizeof copies);
+    gn_blob_read(in, "vec_env.stack", &stack, sizeof stack);
     GN_TRY(gn_blob_status(in));
     if (copies != env->spec.copies)
         return gn_fail(GN_ERR_CONFIG, "%s: %u copies in the saved state, %u here", env->class->name,
                        copies, env->spec.copies);
+    if (stack != env->spec.stack)
+        return gn_fail(GN_ERR_CONFIG, "%s: stacks of %u records in the saved state, %u here",
+                       env->class->name, stack, env->spec.stack);
     unsigned char *loaded;
     GN_TRY(gn_alloc(&loaded, 1, env->block_size));
     gn_blob_read(in, "vec_env", loaded, env->block_size);

@@ -44,9 +44,17 @@ const vec_env_step_view *vec_env_last(const vec_env *env);
 // Current observations.  Shape: ret_observation: [N, observation_elements].
 void vec_env_observe(const vec_env *env, void *ret_observation);
 
-// Rebuilds n observations from records [n, record_size].
-void vec_env_decode(const vec_env *env, const unsigned char *record, size_t n,
+// The records the current observation of a copy is made of, valid until the next step.
+// Shape: [stack, record_size].
+const unsigned char *vec_env_window(const vec_env *env, uint32_t copy);
+
+// Rebuilds n observations from rows of records: see decode in envs/env.h.
+void vec_env_decode(const vec_env *env, const unsigned char *record, size_t stride, size_t n,
                     void *ret_observation);
+
+// The same as a network takes them: see env_decode_float in envs/observe.h.
+void vec_env_decode_float(const vec_env *env, const unsigned char *record, size_t stride, size_t n,
+                          float *ret_observation);
 
 // A loaded environment continues bit for bit. Errors: GN_ERR_CONFIG if the state is of other
 // options, another market or number of copies; GN_ERR_CORRUPT; GN_ERR_MEMORY. Then nothing changed.

@@ -38,11 +38,11 @@ gn_status nn_spec_from_config(nn_spec *ret_spec, const nn_network_config *config
     return GN_OK;
 }
 
-static gn_status check_width(const char *what, uint32_t width)
+static gn_status check_width(const char *what, uint32_t width, int most)
 {
-    if (width >= 1 && width <= NN_MAX_WIDTH)
+    if (width >= 1 && width <= (uint32_t)most)
         return GN_OK;
-    return gn_fail(GN_ERR_CONFIG, "network: %s is %u, must be in 1..%d", what, width, NN_MAX_WIDTH);
+    return gn_fail(GN_ERR_CONFIG, "network: %s is %u, must be in 1..%d", what, width, most);
 }
 
 static void append_slice(nn_layout *layout, const char *layer, const char *kind, uint32_t rank,
@@ -64,10 +64,10 @@ gn_status nn_layout_create(nn_layout *ret_layout, const nn_spec *spec)
     if (spec->hidden_layers > NN_MAX_HIDDEN)
         return gn_fail(GN_ERR_CONFIG, "network: %u hidden layers, at most %d are possible",
                        spec->hidden_layers, NN_MAX_HIDDEN);
-    GN_TRY(check_width("number of inputs", spec->inputs));
-    GN_TRY(check_width("number of actions", spec->actions));
+    GN_TRY(check_width("number of inputs", spec->inputs, NN_MAX_INPUTS));
+    GN_TRY(check_width("number of actions", spec->actions, NN_MAX_WIDTH));
     for (uint32_t i = 0; i < spec->hidden_layers; i++)
-        GN_TRY(check_width("width of a hidden layer", spec->hidden[i]));
+        GN_TRY(check_width("width of a hidden layer", spec->hidden[i], NN_MAX_WIDTH));
 
     nn_layout layout = { .spec = *spec };
     uint32_t inputs = spec->inputs;

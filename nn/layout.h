@@ -17,7 +17,8 @@
 #include "base/option.h"
 #include "base/random.h"
 
-enum { NN_MAX_HIDDEN = 8, NN_MAX_WIDTH = 65536, NN_SLICE_NAME_SIZE = 32 };
+// Inputs are pixels too: 16 frames of 84 x 84 are 112,896.
+enum { NN_MAX_HIDDEN = 8, NN_MAX_WIDTH = 65536, NN_MAX_INPUTS = 1 << 20, NN_SLICE_NAME_SIZE = 32 };
 
 // Section [network].
 typedef struct nn_network_config {
@@ -49,7 +50,8 @@ typedef struct nn_layout {
     nn_slice slice[2 * (NN_MAX_HIDDEN + 1)]; // weight and bias of each layer in order, head last
 } nn_layout;
 
-// Errors: GN_ERR_CONFIG if a width is not in 1..NN_MAX_WIDTH, or there are too many layers.
+// Errors: GN_ERR_CONFIG if a width is not in 1..NN_MAX_WIDTH, the inputs are not in
+// 1..NN_MAX_INPUTS, or there are too many layers.
 gn_status nn_layout_create(nn_layout *ret_layout, const nn_spec *spec);
 
 // Floats in a slice.

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "envs/observe.h"
 #include "envs/trading/trading.h"
 
 static int32_t act_greedily(void *user, const float *observation, uint64_t bar)
@@ -23,7 +24,7 @@ typedef struct evaluation {
     const rl_policy *policy;
     void *env;
     env_spec spec;
-    unsigned char *record;
+    unsigned char *record, *window; // of now; the last `stack` of the episode
     float *observation;
     double *equity;
     uint64_t marks, bars_with_position, first_bar;
@@ -34,6 +35,7 @@ static void evaluation_close(evaluation *self)
     if (self->env)
         self->arena->kind->destroy(self->env);
     gn_free(&self->record);
+    gn_free(&self->window);
     gn_free(&self->observation);
     gn_free(&self->equity);
 }
@@ -52,20 +54,31 @@ static gn_status evaluation_open(evaluation *self)
     GN_TRY(arena->kind->create(&self->env, arena->config, &context));
     arena->kind->spec(self->env, &self->spec);
     GN_TRY(gn_alloc(&self->record, 1, self->spec.record_size));
-    GN_TRY(gn_alloc(&self->observation, 1, self->spec.observation_size));
+    GN_TRY(gn_alloc(&self->window, 1, env_window_size(&self->spec)));
+    GN_TRY(gn_alloc(&self->observation, self->spec.observation_elements, sizeof(float)));
     if (!arena->market)
         return GN_OK;
     const market_range *range = &arena->market->range;
     return gn_alloc(&self->equity, range->end - range->first + 1, sizeof(double));
 }
 
-static int32_t choose(evaluation *self)
+static void look(evaluation *self, bool begins)
 {
     const env_class *kind = self->arena->kind;
+    kind->record(self->env, self->record);
+    if (begins)
+        env_window_begin(&self->spec, self->record, self->window);
+    else
+        env_window_push(&self->spec, self->record, self->window);
+    env_decode_float(kind, self->env, &self->spec, self->window, 0, 1, self->observation);
+}
+
+// The next action; `begins` at the start of an episode.
+static int32_t choose(evaluation *self, bool begins)
+{
     const float *observation = NULL;
     if (self->policy->observes) {
-        kind->record(self->env, self->record);
-        kind->decode(self->env, self->record, 1, self->observation);
+        look(self, begins);
         observation = self->observation;
     }
     uint64_t bar = self->arena->market ? trading_state_of(self->env, 0).bar : 0;
@@ -117,7 +130,7 @@ static void run_episode(evaluation *self, rl_result *result)
         begin_curve(self);
     while (!terminated && !truncated) {
         float reward = 0;
-        int32_t action = choose(self);
+        int32_t action = choose(self, length == 0);
         kind->step(self->env, &action, &reward, &terminated, &truncated);
         episode_return += reward;
         length += 1;

@@ -11,7 +11,8 @@
 #include "market/performance.h"
 #include "rl/learner.h"
 
-// Chooses an action. observation: [inputs] of the current state, NULL if the policy takes none.
+// Chooses an action. observation: [inputs] of the current state as float32 (bytes divided by 255),
+// NULL if the policy takes none.
 // bar: last closed bar, for environments with a market.
 typedef struct rl_policy {
     int32_t (*act)(void *user, const float *observation, uint64_t bar);

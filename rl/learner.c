@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "envs/observe.h"
 #include "nn/loss.h"
 
 struct rl_learner {
@@ -15,6 +16,7 @@ struct rl_learner {
 
     size_t batch_size;
     replay_batch *batch;
+    size_t record_stride; // bytes from a row of records in the batch to the next
     // Rows 0..B-1 are the sampled steps, rows B..2B-1 what followed them: one forward serves both.
     float *observation; // [2B, inputs]
     float *q; // [2B, actions] online
@@ -24,10 +26,6 @@ struct rl_learner {
 
 gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config, const env_spec *spec)
 {
-    if (spec->dtype != ENV_FLOAT32)
-        return gn_fail(GN_ERR_UNSUPPORTED,
-                       "environment %s: observations are not float32; the network needs them so",
-                       config->run.env);
     nn_spec shape;
     GN_TRY(nn_spec_from_config(&shape, &config->network, (uint32_t)spec->observation_elements,
                                spec->actions, config->agent.dueling));
@@ -35,6 +33,7 @@ gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config, c
     GN_TRY(gn_alloc(&learner, 1, sizeof *learner));
     learner->agent = config->agent;
     size_t rows = learner->batch_size = (size_t)config->train.batch;
+    learner->record_stride = env_window_size(spec);
     size_t inputs = shape.inputs, actions = shape.actions;
 
     gn_status status = nn_layout_create(&learner->layout, &shape);
@@ -144,9 +143,10 @@ gn_status rl_learner_update(rl_learner *learner, replay_buffer *buffer, const ve
 
     GN_TRY(replay_buffer_sample(buffer, learner->agent.n_step, learner->agent.gamma, beta, random,
                                 batch));
-    vec_env_decode(env, batch->record, rows, learner->observation);
-    vec_env_decode(env, batch->next_record, rows,
-                   learner->observation + rows * layout->spec.inputs);
+    size_t stride = learner->record_stride;
+    vec_env_decode_float(env, batch->record, stride, rows, learner->observation);
+    vec_env_decode_float(env, batch->next_record, stride, rows,
+                         learner->observation + rows * layout->spec.inputs);
 
     GN_TRY(compute_goals(learner));
     rl_update update = { 0 };

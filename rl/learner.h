@@ -18,7 +18,8 @@
 typedef struct rl_learner rl_learner;
 
 // A freshly initialised network for environments of `spec` (stream INIT of the seed).
-// Errors: GN_ERR_UNSUPPORTED if observations are not float32; those of nn_layout_create.
+// Observations of bytes are learned from as float32, divided by 255.
+// Errors: those of nn_layout_create.
 gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config,
                             const env_spec *spec);
 void rl_learner_destroy(rl_learner **learner);
@@ -28,7 +29,8 @@ typedef struct rl_update {
     double loss, gradient_norm, mean_q; // mean_q: of the chosen actions in the batch
 } rl_update;
 
-// Samples, learns, writes priorities back. env rebuilds observations from records.
+// Samples, learns, writes priorities back. env rebuilds observations from records; it is of the
+// learner's spec.
 // Errors: GN_ERR_EMPTY (no steps yet); GN_ERR_NUMERIC if loss or gradient is not finite: then the
 // parameters are as before.
 gn_status rl_learner_update(rl_learner *learner, replay_buffer *buffer, const vec_env *env,

@@ -65,7 +65,7 @@ static gn_status open_parts(rl_trainer *trainer)
         device_resolve(&device, config->run.device, trainer->folder ? NULL : trainer->hooks.log));
     GN_TRY(gn_alloc(&trainer->explore, envs, sizeof *trainer->explore));
     GN_TRY(gn_alloc(&trainer->action, envs, sizeof *trainer->action));
-    GN_TRY(gn_alloc(&trainer->observation, 1, spec->observation_size));
+    GN_TRY(gn_alloc(&trainer->observation, spec->observation_elements, sizeof(float)));
     for (uint32_t i = 0; i < envs; i++)
         trainer->explore[i] = gn_random_stream(seed, GN_RANDOM_EXPLORE, i);
     trainer->sample = gn_random_stream(seed, GN_RANDOM_SAMPLE, 0);
@@ -76,12 +76,15 @@ static gn_status open_parts(rl_trainer *trainer)
 static gn_status open_buffer(rl_trainer *trainer)
 {
     const replay_config *replay = &trainer->config->replay;
+    const env_spec *spec = vec_env_spec(trainer->env);
     char path[GN_PATH_SIZE];
+    if (spec->stack > 1)
+        return gn_fail(GN_ERR_UNSUPPORTED, "environment %s: a buffer has no stacks of %u records",
+                       trainer->config->run.env, spec->stack);
     trainer->on_disk = strcmp(replay->path, "none") != 0;
     GN_TRY(rl_run_folder_replay(rl_run_folder_path(trainer->folder), trainer->config, path));
     return replay_buffer_create(&trainer->buffer, replay, (uint32_t)trainer->config->train.envs,
-                                vec_env_spec(trainer->env)->record_size,
-                                trainer->on_disk ? path : NULL, trainer->name);
+                                spec->record_size, trainer->on_disk ? path : NULL, trainer->name);
 }
 
 // Puts environment and buffer at the start of a run.
@@ -217,7 +220,6 @@ static double beta_now(const rl_trainer *trainer)
 static void choose_actions(rl_trainer *trainer)
 {
     const env_spec *spec = vec_env_spec(trainer->env);
-    const unsigned char *record = vec_env_last(trainer->env)->record;
     double epsilon = epsilon_now(trainer);
     for (uint32_t i = 0; i < spec->copies; i++) {
         gn_random *random = &trainer->explore[i];
@@ -225,7 +227,8 @@ static void choose_actions(rl_trainer *trainer)
             trainer->action[i] = (int32_t)gn_random_below(random, spec->actions);
             continue;
         }
-        vec_env_decode(trainer->env, record + i * spec->record_size, 1, trainer->observation);
+        vec_env_decode_float(trainer->env, vec_env_window(trainer->env, i), 0, 1,
+                             trainer->observation);
         trainer->action[i] = rl_learner_greedy(trainer->learner, trainer->observation);
     }
 }

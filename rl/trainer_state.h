@@ -49,7 +49,7 @@ struct rl_trainer {
     gn_random *explore; // [envs]
     gn_random sample;
 
-    float *observation; // [inputs], of one copy
+    float *observation; // [observation_elements], of one copy
     int32_t *action; // [envs]
     rl_counters counters;
 

@@ -90,6 +90,7 @@ static void cartpole_spec(const void *object, env_spec *ret_spec)
         .observation_elements = STATE,
         .observation_size = OBSERVATION_SIZE,
         .record_size = OBSERVATION_SIZE,
+        .stack = 1,
     };
 }
 
@@ -129,11 +130,13 @@ static void cartpole_record(const void *object, unsigned char *ret_record)
     }
 }
 
-static void cartpole_decode(const void *object, const unsigned char *record, size_t n,
-                            void *ret_observation)
+static void cartpole_decode(const void *object, const unsigned char *record, size_t stride,
+                            size_t n, void *ret_observation)
 {
     (void)object;
-    memcpy(ret_observation, record, n * OBSERVATION_SIZE);
+    unsigned char *out = ret_observation;
+    for (size_t i = 0; i < n; i++)
+        memcpy(out + i * OBSERVATION_SIZE, record + i * stride, OBSERVATION_SIZE);
 }
 
 static void cartpole_save(const void *object, gn_blob *out)

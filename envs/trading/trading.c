@@ -9,6 +9,7 @@
 
 #include "base/compress.h"
 #include "base/mem.h"
+#include "envs/trading/chart.h"
 
 // What a step can lose at most, as a share of equity: keeps the logarithm finite at ruin.
 static const double least_ratio = 0.01;
@@ -39,7 +40,9 @@ typedef struct trading {
     const market_bars_view *bars;
     const float *features; // [bars, columns]
     size_t row_size; // bytes of a feature row
-    uint64_t window, episode_bars;
+    trading_observation observation;
+    uint64_t window; // feature rows, or bars of the chart
+    uint64_t episode_bars;
     uint64_t first_bar, last_bar; // observable
     env_mode mode;
     trading_fill fill;
@@ -55,13 +58,19 @@ typedef struct trading {
     trading_copy copy[];
 } trading;
 
+_Static_assert((int)TRADING_ACCOUNT_FEATURES == (int)TRADING_CHART_ACCOUNT, "a chart shows them");
+
+static const char *const observation_names[] = { "features", "chart", NULL };
 static const char *const fill_names[] = { "next-open", "same-close", NULL };
 static const char *const reward_names[] = { "log-return", "simple-return", NULL };
 
 const gn_option trading_options[] = {
     GN_OPTION_LIST(trading_config, exposures, "-1,0,1", -100, 100,
                    "target exposure of each action, as a share of equity; negative is short"),
-    GN_OPTION_INT(trading_config, window, "16", 1, 4096, "bars in an observation"),
+    GN_OPTION_CHOICE(trading_config, observation, "features", observation_names,
+                     "what is seen of the market: rows of features, or a chart of the last 28 bars "
+                     "as 84 x 84 pixels"),
+    GN_OPTION_INT(trading_config, window, "16", 1, 4096, "bars in an observation of features"),
     GN_OPTION_CHOICE(trading_config, fill, "next-open", fill_names,
                      "price of a fill; same-close is optimistic: it trades at the price it saw"),
     GN_OPTION_REAL(trading_config, fee_bps, "5", 0, 1000, "fee, in bps of the traded notional"),
@@ -92,6 +101,11 @@ const gn_option trading_options[] = {
 uint64_t trading_first_bar(const market_range *range, int64_t window)
 {
     return range->first + (uint64_t)window - 1;
+}
+
+static int64_t bars_observed(const trading_config *config)
+{
+    return config->observation == TRADING_CHART ? TRADING_CHART_BARS : config->window;
 }
 
 static gn_status check_exposures(const trading_config *config, const trading_costs *costs)
@@ -135,11 +149,12 @@ static gn_status check_market(market_range *ret_range, const trading_config *con
     if (range.first < market->features->warmup)
         range.first = market->features->warmup;
     uint64_t bars = range.end > range.first ? range.end - range.first : 0;
-    if (bars < (uint64_t)config->window + 2)
+    long long observed = bars_observed(config);
+    if (bars < (uint64_t)observed + 2)
         return gn_fail(GN_ERR_CONFIG,
-                       "trading.window: %lld bars and a step need %lld bars, the range has %llu",
-                       (long long)config->window, (long long)config->window + 2,
-                       (unsigned long long)bars);
+                       "trading.%s: %lld bars and a step need %lld bars, the range has %llu",
+                       config->observation == TRADING_CHART ? "observation" : "window", observed,
+                       observed + 2, (unsigned long long)bars);
     *ret_range = range;
     return GN_OK;
 }
@@ -189,9 +204,10 @@ static gn_status trading_create(void **ret_env, const void *options, const env_c
     env->bars = context->market->bars;
     env->features = features->data;
     env->row_size = features->columns * sizeof *features->data;
-    env->window = (uint64_t)config->window;
+    env->observation = (trading_observation)config->observation;
+    env->window = (uint64_t)bars_observed(config);
     env->episode_bars = (uint64_t)config->episode_bars;
-    env->first_bar = trading_first_bar(&range, config->window);
+    env->first_bar = trading_first_bar(&range, bars_observed(config));
     env->last_bar = range.end - 1;
     env->mode = context->mode;
     env->fill = (trading_fill)config->fill;
@@ -220,17 +236,27 @@ static void trading_destroy(void *env)
 static void trading_spec(const void *object, env_spec *ret_spec)
 {
     const trading *env = object;
-    size_t elements = env->window * env->row_size / sizeof(float) + TRADING_ACCOUNT_FEATURES;
-    *ret_spec = (env_spec){
+    env_spec spec = {
         .copies = env->copies,
         .actions = env->actions,
-        .dtype = ENV_FLOAT32,
-        .rank = 1,
-        .shape = { (uint32_t)elements },
-        .observation_elements = elements,
-        .observation_size = elements * sizeof(float),
         .record_size = sizeof(trading_record),
+        .stack = 1,
     };
+    if (env->observation == TRADING_CHART) {
+        spec.dtype = ENV_UINT8;
+        spec.rank = 3;
+        spec.shape[0] = 1;
+        spec.shape[1] = spec.shape[2] = TRADING_CHART_SIDE;
+        spec.observation_elements = spec.observation_size = TRADING_CHART_PIXELS;
+    } else {
+        size_t features = env->window * env->row_size / sizeof(float);
+        spec.dtype = ENV_FLOAT32;
+        spec.rank = 1;
+        spec.observation_elements = features + TRADING_ACCOUNT_FEATURES;
+        spec.shape[0] = (uint32_t)spec.observation_elements;
+        spec.observation_size = spec.observation_elements * sizeof(float);
+    }
+    *ret_spec = spec;
 }
 
 // Finite at ruin too: an open position was entered with equity above 0, and counts as having lost
@@ -343,20 +369,29 @@ static void trading_write_records(const void *object, unsigned char *ret_record)
                sizeof(trading_record));
 }
 
-static void trading_decode(const void *object, const unsigned char *record, size_t n,
+static void write_features(const trading *env, const trading_record *record, unsigned char *out)
+{
+    size_t window_size = env->window * env->row_size;
+    const unsigned char *features = (const unsigned char *)env->features;
+    memcpy(out, features + (record->bar + 1 - env->window) * env->row_size, window_size);
+    memcpy(out + window_size, record->account, sizeof record->account);
+}
+
+static void trading_decode(const void *object, const unsigned char *record, size_t stride, size_t n,
                            void *ret_observation)
 {
     const trading *env = object;
     unsigned char *out = ret_observation;
-    size_t window_size = env->window * env->row_size;
-    const unsigned char *features = (const unsigned char *)env->features;
-    for (size_t i = 0; i < n; i++) {
+    env_spec spec;
+    trading_spec(env, &spec);
+    for (size_t i = 0; i < n; i++, out += spec.observation_size) {
         trading_record decoded;
-        memcpy(&decoded, record + i * sizeof decoded, sizeof decoded);
+        memcpy(&decoded, record + i * stride, sizeof decoded);
         assert(decoded.bar >= env->first_bar && decoded.bar <= env->last_bar);
-        memcpy(out, features + (decoded.bar + 1 - env->window) * env->row_size, window_size);
-        memcpy(out + window_size, decoded.account, sizeof decoded.account);
-        out += window_size + sizeof decoded.account;
+        if (env->observation == TRADING_CHART)
+            trading_chart_draw(env->bars, decoded.bar, decoded.account, out);
+        else
+            write_features(env, &decoded, out);
     }
 }
 

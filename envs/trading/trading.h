@@ -9,7 +9,8 @@
 // training, episodes start at random bars; in evaluation one episode covers the whole range.
 //
 // Observation: W * F features, oldest row first, then 3 account features: exposure at the mark,
-// ln(equity / entry equity) * 10, ln(1 + bars held) / 5; all 0 while flat.
+// ln(equity / entry equity) * 10, ln(1 + bars held) / 5; all 0 while flat. Or, as an option, a
+// chart of the last bars with the same account in it, 84 x 84 greys (envs/trading/chart.h).
 // Record: bar index and those three, named bar, exposure, open_return and holding.
 
 #ifndef ENVS_TRADING_TRADING_H
@@ -21,11 +22,13 @@
 enum { TRADING_ACCOUNT_FEATURES = 3 };
 
 typedef enum trading_fill { TRADING_NEXT_OPEN, TRADING_SAME_CLOSE } trading_fill;
+typedef enum trading_observation { TRADING_FEATURES, TRADING_CHART } trading_observation;
 typedef enum trading_reward { TRADING_LOG_RETURN, TRADING_SIMPLE_RETURN } trading_reward;
 
 // Section [trading].
 typedef struct trading_config {
     gn_option_list exposures; // one action each
+    int observation; // trading_observation
     int64_t window; // feature rows in an observation
     int fill; // trading_fill; same-close is optimistic and marked so in results
     double fee_bps, half_spread_bps, slippage_bps;
@@ -51,8 +54,8 @@ typedef struct trading_state {
 } trading_state;
 trading_state trading_state_of(const void *env, uint32_t copy);
 
-// First bar that an evaluation of this range observes, for a window of W rows. The range starts
-// after the warm-up of the features.
+// First bar that an evaluation of this range observes, for a window of W feature rows or bars of a
+// chart. The range starts after the warm-up of the features.
 uint64_t trading_first_bar(const market_range *range, int64_t window);
 
 #endif

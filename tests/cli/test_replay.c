@@ -260,6 +260,24 @@ static void cartpole_has_its_own_columns_and_uniform_replay_no_priority(void **s
     leave(&small);
 }
 
+static void frames_are_no_columns(void **state)
+{
+    (void)state;
+    static const char header[] =
+        "stream,step,episode,action,reward,terminated,truncated,priority\n";
+    small_run small;
+    enter(&small);
+    command_words words = small_train(&small, COMMAND_CARTPOLE, "run");
+    ADD_WORDS(&words, "--env=catch", "--catch.stack=1", "--steps=300");
+    EXPECT_EXIT(0, run_command(words.word));
+    EXPECT_EXIT(0, RUN("replay", "export", "run", "--to", "steps.csv"));
+    file_bytes csv = read_bytes("steps.csv");
+    assert_memory_equal(csv.data, header, sizeof header - 1);
+    assert_int_equal(count_lines(csv.data), 1 + 304); // rounds are whole
+    gn_free(&csv.data);
+    leave(&small);
+}
+
 // --- a run that trains
 
 static pid_t start(const char *const *words)
@@ -421,6 +439,6 @@ static void wrong_usage_is_two_and_failure_is_one(void **state)
 }
 
 TEST_MAIN(stat_says_what_the_buffer_holds, an_export_reads_back_as_the_steps,
-          cartpole_has_its_own_columns_and_uniform_replay_no_priority,
+          cartpole_has_its_own_columns_and_uniform_replay_no_priority, frames_are_no_columns,
           a_run_that_trains_is_looked_at_and_does_not_notice, a_damaged_store_is_named_and_salvaged,
           wrong_usage_is_two_and_failure_is_one)

@@ -13,6 +13,7 @@ enum { SMALL_BARS = 300, SMALL_FEATURES = 3, SMALL_WARMUP = 5 };
 
 typedef struct small_market {
     double open[SMALL_BARS], high[SMALL_BARS], low[SMALL_BARS], close[SMALL_BARS];
+    double volume[SMALL_BARS];
     float feature[SMALL_BARS][SMALL_FEATURES];
     market_bars_view bars;
     market_features_view features;
@@ -31,6 +32,7 @@ static inline void small_market_fill(small_market *small, uint64_t seed, double 
         small->close[t] = small->open[t] * exp(gn_random_uniform(&random, -1, 1) * swing);
         small->high[t] = fmax(small->open[t], small->close[t]) * (1 + 0.1 * swing);
         small->low[t] = fmin(small->open[t], small->close[t]) / (1 + 0.1 * swing);
+        small->volume[t] = gn_random_uniform(&random, 0, 1000);
         for (int k = 0; k < SMALL_FEATURES; k++)
             small->feature[t][k] = (float)gn_random_uniform(&random, -1, 1);
         last = small->close[t];
@@ -49,6 +51,7 @@ static inline void small_market_make(small_market *small, uint64_t seed, double 
         .high = small->high,
         .low = small->low,
         .close = small->close,
+        .volume = small->volume,
         .hash = "bars",
     };
     small->features = (market_features_view){

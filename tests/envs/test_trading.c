@@ -400,7 +400,7 @@ static void trade_wildly(const small_market *small, const trading_config *config
             if (!last->terminated[i])
                 continue;
             deaths++;
-            vec_env_decode(env, last->final_record + i * 16, 1, observation);
+            vec_env_decode(env, last->final_record + i * 16, 16, 1, observation);
             expect_finite(observation, WILD_ELEMENTS);
         }
     }

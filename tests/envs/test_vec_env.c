@@ -7,11 +7,13 @@
 
 #include "base/mem.h"
 #include "envs/classic/cartpole.h"
+#include "envs/observe.h"
+#include "envs/pixel/catch.h"
 #include "envs/trading/trading.h"
 #include "tests/envs/small_market.h"
 #include "tests/support/check.h"
 
-enum { COPIES = 7 };
+enum { COPIES = 7, STACK = 3 }; // STACK: of catch
 
 static small_market small;
 
@@ -21,6 +23,7 @@ static gn_status create(vec_env **ret_env, const env_class *class, uint64_t seed
     union {
         trading_config trading;
         cartpole_config cartpole;
+        catch_config catch;
     } config;
     const gn_option_section sections[] = {
         { .name = class->name, .options = class->options, .values = &config },
@@ -29,6 +32,8 @@ static gn_status create(vec_env **ret_env, const env_class *class, uint64_t seed
     gn_options_reset(sections);
     if (class == &trading_class)
         config.trading.episode_bars = 40;
+    if (class == &catch_class)
+        config.catch = (catch_config){ .rows = 7, .columns = 7, .noise = 0.1, .stack = STACK };
     small_market_make(&small, 1, 0.02);
     const env_context context = {
         .copies = COPIES,
@@ -79,7 +84,7 @@ static void resets_what_ended_and_keeps_how_it_ended(void **state)
     }
 }
 
-static void records_decode_to_what_was_observed(void **state)
+static void windows_decode_to_what_was_observed(void **state)
 {
     (void)state;
     enum { STEPS = 50 };
@@ -87,21 +92,69 @@ static void records_decode_to_what_was_observed(void **state)
         vec_env *env;
         expect_ok(create(&env, *class, 2));
         const env_spec *spec = vec_env_spec(env);
-        size_t records_size = COPIES * spec->record_size;
-        size_t observations_size = COPIES * spec->observation_size;
-        unsigned char *record, *observed, *decoded;
-        expect_ok(gn_alloc(&record, STEPS, records_size));
-        expect_ok(gn_alloc(&observed, STEPS, observations_size));
-        expect_ok(gn_alloc(&decoded, STEPS, observations_size));
+        size_t window_size = env_window_size(spec), size = spec->observation_size;
+        unsigned char *window, *observed, *decoded;
+        expect_ok(gn_alloc(&window, STEPS * COPIES, window_size));
+        expect_ok(gn_alloc(&observed, STEPS * COPIES, size));
+        expect_ok(gn_alloc(&decoded, STEPS * COPIES, size));
         test_rng rng = test_rng_seed(2);
-        for (int step = 0; step < STEPS; step++) {
-            memcpy(record + step * records_size, vec_env_last(env)->record, records_size);
-            vec_env_observe(env, observed + step * observations_size);
+        for (uint32_t step = 0; step < STEPS; step++) {
+            for (uint32_t i = 0; i < COPIES; i++)
+                memcpy(window + (step * COPIES + i) * window_size, vec_env_window(env, i),
+                       window_size);
+            vec_env_observe(env, observed + step * COPIES * size);
             step_randomly(env, &rng);
         }
-        vec_env_decode(env, record, STEPS * COPIES, decoded);
-        assert_memory_equal(decoded, observed, STEPS * observations_size);
-        gn_free(&record);
+        vec_env_decode(env, window, window_size, STEPS * COPIES, decoded);
+        assert_memory_equal(decoded, observed, STEPS * COPIES * size);
+        // Every third row, at three times the distance.
+        vec_env_decode(env, window, 3 * window_size, STEPS * COPIES / 3, decoded);
+        for (size_t i = 0; i < STEPS * COPIES / 3; i++)
+            assert_memory_equal(decoded + i * size, observed + 3 * i * size, size);
+        gn_free(&window);
+        gn_free(&observed);
+        gn_free(&decoded);
+        vec_env_destroy(&env);
+    }
+}
+
+// A row of the history of an episode, its first record repeated before it, is rows of windows that
+// overlap: what a replay has in memory.
+static void windows_are_the_last_records_of_the_episode(void **state)
+{
+    (void)state;
+    enum { STEPS = 30 };
+    for (const env_class *const *class = env_classes; *class; class ++) {
+        vec_env *env;
+        expect_ok(create(&env, *class, 3));
+        const env_spec *spec = vec_env_spec(env);
+        const vec_env_step_view *last = vec_env_last(env);
+        size_t record_size = spec->record_size, size = spec->observation_size, length = 0;
+        unsigned char *history, *observed, *decoded;
+        expect_ok(gn_alloc(&history, STEPS + spec->stack, record_size));
+        expect_ok(gn_alloc(&observed, COPIES, size));
+        expect_ok(gn_alloc(&decoded, STEPS, size));
+        test_rng rng = test_rng_seed(3);
+        uint32_t copy = COPIES - 1, episodes = 0;
+        for (int step = 0; step < STEPS; step++) {
+            const unsigned char *record = last->record + copy * record_size;
+            if (length == 0)
+                for (uint32_t i = 0; i + 1 < spec->stack; i++)
+                    memcpy(history + i * record_size, record, record_size);
+            memcpy(history + (spec->stack - 1 + length) * record_size, record, record_size);
+            assert_memory_equal(vec_env_window(env, copy), history + length * record_size,
+                                env_window_size(spec));
+            vec_env_observe(env, observed);
+            vec_env_decode(env, history, record_size, ++length, decoded);
+            assert_memory_equal(observed + copy * size, decoded + (length - 1) * size, size);
+            step_randomly(env, &rng);
+            if (last->terminated[copy] || last->truncated[copy]) {
+                length = 0;
+                episodes++;
+            }
+        }
+        assert_true(episodes > 0 || *class == &trading_class);
+        gn_free(&history);
         gn_free(&observed);
         gn_free(&decoded);
         vec_env_destroy(&env);
@@ -118,6 +171,9 @@ static void expect_same_view(const vec_env *a, const vec_env *b)
     assert_memory_equal(left->record, right->record, records_size);
     assert_memory_equal(left->final_record, right->final_record, records_size);
     assert_memory_equal(left->episode_return, right->episode_return, COPIES * sizeof(double));
+    for (uint32_t i = 0; i < COPIES; i++)
+        assert_memory_equal(vec_env_window(a, i), vec_env_window(b, i),
+                            env_window_size(vec_env_spec(a)));
     assert_memory_equal(left->episode_length, right->episode_length, COPIES * sizeof(uint64_t));
 }
 
@@ -260,7 +316,8 @@ static void survives_every_failing_allocation(void **state)
     }
 }
 
-TEST_MAIN(resets_what_ended_and_keeps_how_it_ended, records_decode_to_what_was_observed,
-          a_loaded_environment_continues_bit_for_bit, a_torn_state_is_refused_and_changes_nothing,
-          seeds_name_the_episodes_and_copies_differ, a_bad_action_steps_nothing,
-          no_copies_is_an_error, steps_allocate_nothing, survives_every_failing_allocation)
+TEST_MAIN(resets_what_ended_and_keeps_how_it_ended, windows_decode_to_what_was_observed,
+          windows_are_the_last_records_of_the_episode, a_loaded_environment_continues_bit_for_bit,
+          a_torn_state_is_refused_and_changes_nothing, seeds_name_the_episodes_and_copies_differ,
+          a_bad_action_steps_nothing, no_copies_is_an_error, steps_allocate_nothing,
+          survives_every_failing_allocation)

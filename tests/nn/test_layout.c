@@ -96,6 +96,9 @@ static void refuses_impossible_shapes(void **state)
     nn_layout layout;
     expect_fails(GN_ERR_CONFIG, "number of inputs is 0",
                  nn_layout_create(&layout, &(nn_spec){ .actions = 1 }));
+    expect_fails(GN_ERR_CONFIG, "number of inputs is 2000000, must be in 1..1048576",
+                 nn_layout_create(&layout, &(nn_spec){ .inputs = 2000000, .actions = 1 }));
+    expect_ok(nn_layout_create(&layout, &(nn_spec){ .inputs = 16 * 84 * 84, .actions = 1 }));
     expect_fails(GN_ERR_CONFIG, "number of actions is 70000, must be in 1..65536",
                  nn_layout_create(&layout, &(nn_spec){ .inputs = 1, .actions = 70000 }));
     expect_fails(

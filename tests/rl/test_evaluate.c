@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "envs/pixel/catch.h"
 #include "envs/trading/trading.h"
 #include "rl/config.h"
 #include "tests/envs/small_market.h"
@@ -363,6 +364,46 @@ static void episodes_without_a_market_are_averaged(void **state)
     rl_config_destroy(&config);
 }
 
+// First pixel of this grey in a frame as a policy gets it.
+static int find(const float *frame, int grey)
+{
+    for (int i = 0; i < CATCH_PIXELS; i++)
+        if (frame[i] == (float)grey / 255)
+            return i;
+    fail_msg("no pixel of %d", grey);
+    return 0;
+}
+
+// Follows the ball, and expects it four pixels higher in each older frame, down to the first.
+static int32_t follow_the_ball(void *user, const float *observation, uint64_t bar)
+{
+    (void)bar;
+    enum { STACK = 4, CELL = 4, STEPS = 20 };
+    int *steps = user, step = (*steps)++ % STEPS, ball = 0;
+    for (int i = 0; i < STACK; i++) {
+        int age = STACK - 1 - i;
+        ball = find(observation + i * CATCH_PIXELS, CATCH_BALL);
+        assert_int_equal(ball / CATCH_SIDE, age < step ? CELL * (step - age) : 0);
+    }
+    int paddle = find(observation + (STACK - 1) * CATCH_PIXELS, CATCH_PADDLE);
+    int distance = ball % CATCH_SIDE - paddle % CATCH_SIDE;
+    return distance < 0 ? CATCH_LEFT : distance > 0 ? CATCH_RIGHT : CATCH_STAY;
+}
+
+static void a_policy_sees_the_last_frames_of_its_episode(void **state)
+{
+    (void)state;
+    rl_config *config = CONFIG_OF("run.env", "catch");
+    rl_arena arena = { .seed = 1, .episodes = 30 };
+    int steps = 0;
+    const rl_policy policy = { .act = follow_the_ball, .user = &steps, .observes = true };
+    rl_result result;
+    expect_ok(rl_config_env(config, &arena.kind, &arena.config));
+    expect_ok(rl_evaluate(&result, &arena, &policy));
+    assert_true(result.min_return == 1 && result.mean_return == 1 && result.mean_length == 20);
+    rl_config_destroy(&config);
+}
+
 static void a_failed_allocation_leaves_nothing_behind(void **state)
 {
     (void)state;
@@ -388,4 +429,5 @@ TEST_MAIN(flat_is_nothing_at_all, buy_and_hold_is_the_ledger_with_its_costs,
           ruin_ends_it_and_is_told, baselines_stand_in_order_with_their_rules,
           random_trades_about_as_much_as_the_agent, random_stays_flat_beside_a_flat_agent,
           sma_cross_waits_for_fifty_bars, rules_trade_what_they_say, the_nearest_exposure_is_taken,
-          episodes_without_a_market_are_averaged, a_failed_allocation_leaves_nothing_behind)
+          episodes_without_a_market_are_averaged, a_policy_sees_the_last_frames_of_its_episode,
+          a_failed_allocation_leaves_nothing_behind)

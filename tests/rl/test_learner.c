@@ -39,6 +39,7 @@ static void chain_spec(const void *env, env_spec *ret_spec)
         .observation_elements = STATES,
         .observation_size = STATES * sizeof(float),
         .record_size = 1,
+        .stack = 1,
     };
 }
 
@@ -56,16 +57,46 @@ static void chain_record(const void *env, unsigned char *ret_record)
 }
 
 // A record is the number of the state; an observation has a 1 there. Past the end: all 0.
-static void chain_decode(const void *env, const unsigned char *record, size_t n,
+static void chain_decode(const void *env, const unsigned char *record, size_t stride, size_t n,
                          void *ret_observation)
 {
     (void)env;
     float *out = ret_observation;
     memset(out, 0, n * STATES * sizeof *out);
     for (size_t i = 0; i < n; i++)
-        if (record[i] < STATES)
-            out[i * STATES + record[i]] = 1;
+        if (record[i * stride] < STATES)
+            out[i * STATES + record[i * stride]] = 1;
 }
+
+// The same chain in pixels: white is 255.
+static void pixel_spec(const void *env, env_spec *ret_spec)
+{
+    chain_spec(env, ret_spec);
+    ret_spec->dtype = ENV_UINT8;
+    ret_spec->observation_size = STATES;
+}
+
+static void pixel_decode(const void *env, const unsigned char *record, size_t stride, size_t n,
+                         void *ret_observation)
+{
+    (void)env;
+    unsigned char *out = ret_observation;
+    memset(out, 0, n * STATES);
+    for (size_t i = 0; i < n; i++)
+        if (record[i * stride] < STATES)
+            out[i * STATES + record[i * stride]] = 255;
+}
+
+static const env_class pixel_class = {
+    .name = "pixels",
+    .config_size = 1,
+    .create = chain_create,
+    .destroy = chain_destroy,
+    .spec = pixel_spec,
+    .reset = chain_reset,
+    .record = chain_record,
+    .decode = pixel_decode,
+};
 
 static const env_class chain_class = {
     .name = "chain",
@@ -88,19 +119,22 @@ typedef struct bench {
     gn_random random;
 } bench;
 
-static bench bench_open(const char *const *flag)
+static bench bench_open(const env_class *kind, const char *const *flag)
 {
     const env_context context = { .copies = 1 };
     bench b = { .config = config_of(flag), .random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0) };
-    expect_ok(vec_env_create(&b.env, &chain_class, &context, &context));
+    expect_ok(vec_env_create(&b.env, kind, &context, &context));
     expect_ok(rl_learner_create(&b.learner, b.config, vec_env_spec(b.env)));
     expect_ok(replay_buffer_create(&b.buffer, &b.config->replay, 1, 1, NULL, "test"));
     return b;
 }
 
-#define BENCH_OPEN(...) \
-    bench_open((const char *const[]){ "run.env", "cartpole", "run.agent", "dqn", "network.hidden", \
+#define BENCH_OPEN_OF(kind, ...) \
+    bench_open(kind, \
+               (const char *const[]){ "run.env", "cartpole", "run.agent", "dqn", "network.hidden", \
                                       "32", "replay.capacity", "1000", __VA_ARGS__, NULL })
+
+#define BENCH_OPEN(...) BENCH_OPEN_OF(&chain_class, __VA_ARGS__)
 
 static void bench_close(bench *b)
 {
@@ -140,7 +174,7 @@ static void values_of(bench *b, const float *parameter, unsigned char record, fl
     nn_net *net = NULL;
     float observation[STATES];
     expect_ok(nn_net_create(&net, rl_learner_layout(b->learner), 1));
-    chain_decode(NULL, &record, 1, observation);
+    chain_decode(NULL, &record, 1, 1, observation);
     nn_net_act(net, parameter, observation, ret_q);
     nn_net_destroy(&net);
 }
@@ -287,7 +321,7 @@ static void values_reach_the_known_optimum(void **state)
                 values_of(&b, rl_learner_parameters(b.learner), s, q);
                 assert_true(fabs(q[LEFT] - optimum(s, LEFT)) < 0.04);
                 assert_true(fabs(q[RIGHT] - optimum(s, RIGHT)) < 0.04);
-                chain_decode(NULL, &s, 1, observation);
+                chain_decode(NULL, &s, 1, 1, observation);
                 assert_int_equal(rl_learner_greedy(b.learner, observation), RIGHT);
             }
             bench_close(&b);
@@ -403,17 +437,15 @@ static void an_empty_buffer_is_an_error(void **state)
     bench_close(&b);
 }
 
-static void pixels_are_refused(void **state)
+static void pixels_are_learned_from_as_shares_of_white(void **state)
 {
     (void)state;
-    rl_config *config = CONFIG_OF("run.env", "cartpole");
-    rl_learner *learner = NULL;
-    env_spec spec;
-    chain_spec(NULL, &spec);
-    spec.dtype = ENV_UINT8;
-    expect_fails(GN_ERR_UNSUPPORTED, "not float32", rl_learner_create(&learner, config, &spec));
-    assert_null(learner);
-    rl_config_destroy(&config);
+    bench floats = BENCH_OPEN("run.agent", "dueling-dqn");
+    bench pixels = BENCH_OPEN_OF(&pixel_class, "run.agent", "dueling-dqn");
+    add_chain(&floats), add_chain(&pixels);
+    learn(&floats, 100), learn(&pixels, 100);
+    expect_same_parameters(&floats, &pixels, true);
+    bench_close(&floats), bench_close(&pixels);
 }
 
 static void a_failed_allocation_leaves_nothing_behind(void **state)
@@ -444,5 +476,5 @@ TEST_MAIN(goals_are_those_of_the_formula, goals_of_dueling_prioritized_n_step_ru
           the_same_seed_gives_the_same_bytes, a_loaded_learner_continues_with_the_same_bytes,
           an_update_allocates_nothing,
           numbers_that_are_not_finite_stop_it_before_any_parameter_changes,
-          an_empty_buffer_is_an_error, pixels_are_refused,
+          an_empty_buffer_is_an_error, pixels_are_learned_from_as_shares_of_white,
           a_failed_allocation_leaves_nothing_behind)

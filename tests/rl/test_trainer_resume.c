@@ -37,6 +37,28 @@ static void a_run_stopped_after_every_round_ends_the_same(void **state)
     }
 }
 
+static void pixels_continue_with_the_same_bytes_too(void **state)
+{
+    (void)state;
+    static const char *const options[][8] = {
+        { "run.env", "catch", "catch.rows", "7", "catch.columns", "7", "catch.noise", "0.05" },
+        { "trading.observation", "chart", "trading.window", "1", "train.envs", "2", "split.embargo",
+          "4" },
+    };
+    for (int kind = 0; kind <= TRADING; kind++) {
+        const char *const *o = options[kind];
+        two_runs runs;
+        volatile sig_atomic_t stop = 1;
+        TWO_RUNS_OPEN(&runs, kind, "catch.stack", "1", o[0], o[1], o[2], o[3], o[4], o[5], o[6],
+                      o[7], "train.steps", "400");
+        expect_ok(train(runs.config, runs.b, &(rl_hooks){ .stop = &stop }));
+        expect_ok(resume(runs.b, &(rl_hooks){ .stop = &stop }));
+        expect_ok(resume(runs.b, NULL));
+        expect_same_outcome(runs.a, runs.b);
+        two_runs_close(&runs);
+    }
+}
+
 static void an_older_checkpoint_leads_to_the_same_end(void **state)
 {
     (void)state;
@@ -406,7 +428,8 @@ static void a_failed_allocation_anywhere_leaves_nothing_behind(void **state)
     two_runs_close(&runs);
 }
 
-TEST_MAIN(a_run_stopped_after_every_round_ends_the_same, an_older_checkpoint_leads_to_the_same_end,
+TEST_MAIN(a_run_stopped_after_every_round_ends_the_same, pixels_continue_with_the_same_bytes_too,
+          an_older_checkpoint_leads_to_the_same_end,
           a_longer_run_goes_on_where_the_shorter_one_ended,
           a_damaged_checkpoint_is_passed_over_and_reported, a_run_without_checkpoint_starts_again,
           lost_metrics_are_reported_and_the_run_goes_on,
