@@ -50,7 +50,12 @@ def make_sb3(steps, n, optimized):
         buffer.actions[block, 0, 0], buffer.rewards[block, 0] = frame % 9, 1
         buffer.dones[block, 0] = steps.done[block]
     buffer.full, buffer.pos = True, 0
-    return lambda: tuple(buffer.sample(BATCH)[i].numpy() for i in (0, 2))
+
+    def sample():
+        batch = buffer.sample(BATCH)
+        return batch.observations.numpy(), batch.next_observations.numpy()
+
+    return sample
 
 
 def make_torchrl(steps, n, folder):

@@ -7,7 +7,8 @@ torchrl: the C++ tree alone, single precision as its buffers use it; the numbers
          "uniform" are independent, as TorchRL's sampler draws them. Setting is timed for the sum
          tree, and for it and the tree of minima that TorchRL keeps beside it.
 cpprb:   its tree cannot be called from Python, so this is PrioritizedReplayBuffer of 1-byte
-         transitions: drawing, importance weights and gathering the byte are included.
+         transitions: drawing, importance weights and gathering the byte are included. Setting
+         leaves a part of the work to the next sample, which only the two in turn show whole.
 
 pip packages: torchrl==0.13.3 torch==2.11.0 (the newest whose extension loads with that torch; the
               tree is the same code in 0.14.1), or cpprb; numpy
@@ -97,6 +98,11 @@ def cpprb():
         report(f"sample({batch})", "us", common.per_call_us(lambda: buffer.sample(batch, beta=0.4)))
         report(f"set({batch})", "us",
                common.per_call_us(in_turn(buffer.update_priorities, item, value)))
+
+        def cycle(value):
+            buffer.update_priorities(buffer.sample(batch, beta=0.4)["indexes"], value)
+
+        report(f"sample and set({batch})", "us", common.per_call_us(in_turn(cycle, value)))
 
 
 if __name__ == "__main__":
