@@ -2,13 +2,16 @@
 # Runs benchmarks and the peers they are compared with, all on one core with one thread, and prints
 # their ratios.
 #
-#     scripts/bench.sh [NAME...]      NAME is benchmarks/bench_NAME.c; default: all
+#     scripts/bench.sh [NAME...]      NAME is benchmarks/bench_NAME.c, if there; default: all
 #
 # JSON lines are appended to build/bench/NAME.jsonl; the table shows the newest figures there. The
-# scripts of the peers are in peers/ and their data in data/ of $GANNET_SHARED (default ../shared);
-# without that folder only our own figures are taken. Their packages come from PyPI into a virtual
-# environment per group, $GANNET_DEPS/peers-GROUP, made on first use. PEERS=all adds peers that are
-# neither the fastest nor the most used, PEERS=none leaves all of them out.
+# scripts of the peers are benchmarks/peer_*.py, and others in peers/ of $GANNET_SHARED (default
+# ../shared), with data in data/; what is not there is left out. Their packages come from PyPI into
+# a virtual environment per group, $GANNET_DEPS/peers-GROUP, made on first use. PEERS=all adds peers
+# that are neither the fastest nor the most used, PEERS=none leaves all of them out.
+#
+# Frames of games come from a random player (benchmarks/make_frames.py) and stay in
+# build/bench/frames-GAME.bin; PEERS=none uses those that are there.
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -23,7 +26,7 @@ export TORCHINDUCTOR_CPP_WRAPPER=1 # the faster way to run a compiled update
 
 say() { echo "bench: $*" >&2; }
 
-# Benchmark, set, group, script and its arguments.
+# Benchmark, set, group, script and its arguments. Frames are made where needed.
 peers()
 {
     cat <<'END'
@@ -37,20 +40,36 @@ replay    default  sb3         bench_replay_rlox.py f82 f82-per
 replay    default  tianshou    bench_replay_tianshou.py f82 f82-one
 replay    all      sb3         bench_replay_cpprb.py f82 f82-per f82-mmap
 replay    all      torchrl     bench_replay_torchrl.py f82
+replay_tree    default  torchrl-tree  peer_tree.py torchrl
+replay_tree    all      sb3           peer_tree.py cpprb
+replay_disk    default  h5py          peer_replay_h5py.py --frames frames-MsPacman.bin
+replay_disk    default  h5py          peer_replay_h5py.py --frames frames-Pong.bin
+replay_disk    default  h5py          peer_replay_h5py.py --frames frames-Breakout.bin
+replay_memory  default  sb3           peer_replay_frames.py --frames frames-MsPacman.bin sb3
+replay_memory  default  sb3           peer_replay_frames.py --frames frames-MsPacman.bin sb3-opt
+replay_memory  default  sb3           peer_replay_frames.py --frames frames-MsPacman.bin cpprb
+replay_memory  all      tianshou      peer_replay_frames.py --frames frames-MsPacman.bin tianshou
+replay_memory  all      torchrl       peer_replay_frames.py --frames frames-MsPacman.bin torchrl
+replay_commit  default  sb3           bench_replay_sb3.py f82-save
+replay_commit  default  torchrl       bench_replay_torchrl.py f82-save
 update    default  torch       bench_update_torch.py --modes eager_fused,compile_full
 END
 }
 
-# What a group installs; all but gym run on torch.
+# What a group installs; all but ale, gym and h5py run on torch. The extension of torchrl 0.13.3 is
+# the newest that loads with our torch, and its tree is that of 0.14.1.
 packages_of()
 {
     case $1 in
+    ale) echo numpy==2.4.6 ale-py==0.12.1 ;;
     gym) echo gymnasium==1.4.0 gym-trading-env==0.3.5 gym-anytrading==2.0.0 ;;
+    h5py) echo numpy==2.4.6 h5py==3.16.0 ;;
     sb3) echo numpy==2.4.6 gymnasium==1.4.0 stable-baselines3==2.9.2 sb3-contrib==2.9.2 \
         rlox==1.2.0 cpprb==11.0.0 ;;
     tianshou) echo gymnasium==1.4.0 tianshou==2.0.1 ;;
     torch) echo numpy==2.4.6 ;;
     torchrl) echo gymnasium==1.4.0 torchrl==0.14.1 tensordict==0.14.3 ;;
+    torchrl-tree) echo torchrl==0.13.3 tensordict==0.13.0 ;;
     torchtrade) echo torchtrade==0.1.0 scikit-learn ;;
     esac
 }
@@ -71,13 +90,13 @@ make_cuda_stubs()
     nm -D --undefined-only "$libtorch"/lib/libtorch_*.so |
         sed -nE 's/.* U ((cublas|cudnn|cuFile|cufft|curand|cusparse|nccl|nvshmem)\w*).*/\1/p' |
         sort -u | sed 's/.*/void &(void) {}/' >"$stubs/stubs.c"
-    for name in libcublas.so.13 libcublasLt.so.13 libcudnn.so.9 libcufft.so.12 libcufile.so.0 \
+    for library in libcublas.so.13 libcublasLt.so.13 libcudnn.so.9 libcufft.so.12 libcufile.so.0 \
         libcurand.so.10 libcusparse.so.12 libcusparseLt.so.0 libnccl.so.2 libnvshmem_host.so.3; do
-        version=$name
-        [ $name != libnvshmem_host.so.3 ] || version=NVSHMEM
+        version=$library
+        [ $library != libnvshmem_host.so.3 ] || version=NVSHMEM
         echo "$version { *; };" >"$stubs/version"
-        cc -w -shared -fPIC "$stubs/stubs.c" -o "$stubs/$name" \
-            -Wl,-soname,$name -Wl,--version-script="$stubs/version"
+        cc -w -shared -fPIC "$stubs/stubs.c" -o "$stubs/$library" \
+            -Wl,-soname,$library -Wl,--version-script="$stubs/version"
     done
 }
 
@@ -111,7 +130,10 @@ make_environment()
     say "installing $(packages_of "$1") into $environment"
     rm -rf "$environment"
     python3 -m venv "$environment" || return 1
-    [ "$1" = gym ] || install_torch || return 1
+    case $1 in
+    ale | gym | h5py) ;;
+    *) install_torch || return 1 ;;
+    esac
     # shellcheck disable=SC2046
     pip_install $(packages_of "$1") || return 1
     touch "$environment/whole"
@@ -119,38 +141,84 @@ make_environment()
 
 # --- running ---
 
-# run COMMAND...: its lines are shown and kept, also those of one that fails.
+# run COMMAND...: its JSON lines are shown and kept, also those of one that fails. Some packages log
+# to standard output.
 run()
 {
     status=0
     taskset -c "$core" "$@" >"$results/lines" || status=$?
-    tee -a "$results/$name.jsonl" <"$results/lines"
+    grep '^{' "$results/lines" | tee -a "$results/$name.jsonl"
     return $status
+}
+
+# Makes sure that the frames of a game, results/frames-GAME.bin, are there; more of the one that has
+# to fill a replay buffer.
+make_frames()
+{
+    frames=$results/frames-$1.bin
+    [ ! -e "$frames" ] || return 0
+    [ "${PEERS:-default}" != none ] && make_environment ale || return 1
+    count=20000
+    [ "$1" != MsPacman ] || count=100000
+    say "making $count frames of $1"
+    "$environment/bin/python" benchmarks/make_frames.py --game "$1" --frames $count --out "$frames"
 }
 
 run_ours()
 {
     program=build/benchmarks/bench_$name
+    if [ ! -e "$program" ]; then
+        say "no $program: only the peers' figures"
+        return 0
+    fi
     case $name in
-    cartpole | replay) run "$program" --folder "$results/scratch" ;;
+    cartpole | replay | replay_commit) run "$program" --folder "$results/scratch" ;;
     env) run "$program" ${market:+--data "$market"} ;;
+    replay_disk | replay_memory)
+        for game in MsPacman Pong Breakout; do
+            [ "$name" = replay_disk ] || [ $game = MsPacman ] || continue
+            if make_frames $game; then
+                run "$program" --folder "$results/scratch" --frames "$frames"
+            else
+                say "no frames of $game"
+            fi
+        done
+        ;;
     *) run "$program" ;;
     esac
 }
 
+# Ours run where the frames are, those of the shared folder in their own.
 run_peers()
 {
     peers | while read -r benchmark set group script arguments; do
         [ "$benchmark" = "$name" ] || continue
         [ "$set" = default ] || [ "${PEERS:-default}" = all ] || continue
+        case $script in
+        peer_*) path=$PWD/benchmarks/$script folder=$results ;;
+        *) path=$shared/peers/$script folder=$shared/peers ;;
+        esac
+        if [ ! -e "$path" ]; then
+            say "no $path: left out"
+            continue
+        fi
+        case $arguments in
+        *frames-*)
+            game=${arguments#*frames-}
+            if ! make_frames "${game%%.bin*}"; then
+                say "skipped $script: no frames; pip.log in $results says why"
+                continue
+            fi
+            ;;
+        esac
         if ! make_environment "$group"; then
             say "skipped $script: its packages cannot be installed; pip.log in $results says why"
             continue
         fi
         say "$script $arguments"
         # shellcheck disable=SC2086
-        (cd "$shared/peers" && BENCH_SCRATCH=$results PYTHONDONTWRITEBYTECODE=1 \
-            run "$environment/bin/python" "$script" $arguments </dev/null 2>"$results/peer.log") ||
+        (cd "$folder" && BENCH_SCRATCH=$results PYTHONDONTWRITEBYTECODE=1 \
+            run "$environment/bin/python" "$path" $arguments </dev/null 2>"$results/peer.log") ||
             say "$script failed: $(tail -n 1 "$results/peer.log")"
     done
 }
@@ -158,14 +226,12 @@ run_peers()
 mkdir -p "$results"
 market=$shared/data/btcusd-1h.csv
 [ -e "$market" ] || market=
-if [ ! -d "$shared/peers" ]; then
-    say "no $shared/peers: only our own figures"
-    PEERS=none
-fi
-[ $# -gt 0 ] || set -- cartpole env replay update
+all="cartpole env replay replay_tree replay_disk replay_memory replay_commit update"
+# shellcheck disable=SC2086
+[ $# -gt 0 ] || set -- $all
 for name; do
     say "$name"
     run_ours
     [ "${PEERS:-default}" = none ] || run_peers
-    scripts/bench_table.py "$results/$name.jsonl"
+    [ ! -e "$results/$name.jsonl" ] || scripts/bench_table.py "$results/$name.jsonl"
 done

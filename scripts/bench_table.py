@@ -21,6 +21,8 @@ SAME_WORK = [
     (r"replay\.sample_and_update\..*", r".*", r"f82", r"sample\+update_priorities\(256\)"),
     (r"replay\.add\.ram\.uniform", r"\S+ (Vector)?ReplayBuffer", r"f82", r"add_one"),
     (r"replay\.add\.ram\.prioritized", r"\S+ Prioritized.*", r"f82", r"add_one"),
+    (r"replay\..*tree\.find\.1M\.b(\d+)", r"torchrl Sum.*", r"tree.*", r"find\({}\) stratified"),
+    (r"replay\..*tree\.set\.1M\.b(\d+)", r"torchrl Sum.*", r"tree.*", r"set\({}\)"),
     (r"update\.([abc])", r"pytorch", r"{}: .*", r"update.*"),
     (r"act\.([abc])", r"pytorch", r"{}: .*", r"act.*"),
 ]
