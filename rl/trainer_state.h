@@ -7,6 +7,7 @@
 #include "base/thread.h"
 #include "envs/vec_env.h"
 #include "replay/buffer.h"
+#include "rl/batch_size.h"
 #include "rl/dataset.h"
 #include "rl/learner.h"
 #include "rl/metrics.h"
@@ -24,6 +25,7 @@ typedef struct rl_counters {
     uint64_t loss_count;
     double last_loss; // of that line; NaN before the first
     double best_metric; // NaN before the first evaluation
+    rl_batch_size batch;
 } rl_counters;
 
 // What the checkpoint worker writes; owned by it while it runs.
