@@ -45,11 +45,11 @@ void rl_batch_size_follow(rl_batch_size *batch, const rl_train_config *train, do
 // Whether the update after this many is to measure its halves.
 bool rl_batch_size_measures(const rl_train_config *train, uint64_t updates);
 
-// A measurement of the next batch's size in steps: |G_b|^2 and |G_B|^2 as above. Every
-// RL_NOISE_DECIDE-th decides: the size doubles where the noise scale is above 2^0.75 of it, and
-// halves where it is below 2^-0.75, from train.batch to train.batch_max. The halves of a power of
-// two (in logarithms) would be at 2^0.5: the gap keeps a noise scale that lies there from changing
-// the size again and again. Norms that are not finite are no measurement.
+// A measurement at the size of now: |G_b|^2 and |G_B|^2 as above. Every RL_NOISE_DECIDE-th decides:
+// the size doubles where the noise scale is above 2^0.75 of it, and halves where it is below
+// 2^-0.75, from train.batch to train.batch_max. Rounding to the nearest power of two would change
+// it at 2^0.5 and back at the same noise scale: the gap keeps one that lies there from swinging the
+// size. Norms that are not finite are no measurement.
 void rl_batch_size_measure(rl_batch_size *batch, const rl_train_config *train, double half_square,
                            double whole_square);
 
