@@ -22,8 +22,9 @@ gn_status nn_net_forward(nn_net *net, const float *parameter, const float *x, si
                          float *ret_q);
 
 // Gradient of sum(grad_q * q) with respect to the parameters, for the first n rows of the last
-// forward, which must have had the same parameter and x (more rows are fine).
-// Shapes: grad_q: [n, actions]; ret_gradient: [layout->size], overwritten whole, padding 0.
+// forward, which must have had the same parameter and x (more rows are fine). It may be called
+// again with another grad_q. Shapes: grad_q: [n, actions]; ret_gradient: [layout->size],
+// overwritten whole, padding 0.
 gn_status nn_net_backward(nn_net *net, const float *parameter, const float *x, const float *grad_q,
                           size_t n, float *ret_gradient);
 

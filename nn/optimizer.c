@@ -14,6 +14,7 @@ enum { LANES = 8, BLOCK = 2 * LANES };
 typedef double vector __attribute__((vector_size(LANES * sizeof(double))));
 typedef float half __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
 
+static const char *const batch_scaling_names[] = { "none", "sqrt", "linear", NULL };
 const gn_option nn_optimizer_options[] = {
     GN_OPTION_REAL(nn_optimizer_config, learning_rate, "0.0005", 0, 1, "step size of Adam"),
     GN_OPTION_REAL(nn_optimizer_config, beta1, "0.9", 0, 0.999999,
@@ -27,11 +28,15 @@ const gn_option nn_optimizer_options[] = {
                    "AdamW: weight decay beside the gradient instead of in it"),
     GN_OPTION_REAL(nn_optimizer_config, max_grad_norm, "10", 0, 1e9,
                    "longest gradient, longer ones are scaled down; 0 does not clip"),
+    GN_OPTION_CHOICE(nn_optimizer_config, batch_scaling, "none", batch_scaling_names,
+                     "how learning_rate follows a batch of another size than train.batch: not, "
+                     "with the root of the ratio, or with the ratio"),
     { 0 },
 };
 
 struct nn_optimizer {
     nn_optimizer_config config;
+    double learning_rate; // for the size of batch of now
     size_t size;
     float *gradient; // the caller's
     float *mean, *variance, *step; // [size], [size], [1]
@@ -65,6 +70,7 @@ gn_status nn_optimizer_create(nn_optimizer **ret_optimizer, const nn_optimizer_c
     nn_optimizer *optimizer;
     GN_TRY(gn_alloc(&optimizer, 1, sizeof *optimizer));
     optimizer->config = *config;
+    optimizer->learning_rate = config->learning_rate;
     optimizer->size = size;
     optimizer->gradient = gradient;
     gn_status status = build(optimizer, parameter);
@@ -109,6 +115,15 @@ static double norm_of(const float *x, size_t size)
     return sqrt(sum);
 }
 
+void nn_optimizer_set_batch_ratio(nn_optimizer *optimizer, double ratio)
+{
+    const double factor[] = { [NN_BATCH_SCALING_NONE] = 1,
+                              [NN_BATCH_SCALING_SQRT] = sqrt(ratio),
+                              [NN_BATCH_SCALING_LINEAR] = ratio };
+    const nn_optimizer_config *config = &optimizer->config;
+    optimizer->learning_rate = config->learning_rate * factor[config->batch_scaling];
+}
+
 gn_status nn_optimizer_step(nn_optimizer *optimizer, double *ret_norm)
 {
     const nn_optimizer_config *config = &optimizer->config;
@@ -120,7 +135,7 @@ gn_status nn_optimizer_step(nn_optimizer *optimizer, double *ret_norm)
         for (size_t i = 0; i < optimizer->size; i++)
             optimizer->gradient[i] *= scale;
     }
-    torch_adam_config adam = { .learning_rate = config->learning_rate,
+    torch_adam_config adam = { .learning_rate = optimizer->learning_rate,
                                .beta1 = config->beta1,
                                .beta2 = config->beta2,
                                .epsilon = config->epsilon,

@@ -12,7 +12,19 @@ typedef struct nn_optimizer_config {
     double learning_rate, beta1, beta2, epsilon, weight_decay;
     bool decoupled; // AdamW
     double max_grad_norm; // 0 does not clip
+    int batch_scaling; // nn_batch_scaling
 } nn_optimizer_config;
+
+// What learning_rate is multiplied with when a batch has r times the rows it was chosen for: 1,
+// sqrt(r) or r. The loss is a mean over the batch, so its gradient does not grow with r: NONE takes
+// the same step with less noise. SQRT keeps the noise that a given number of rows adds under Adam
+// (Malladi et al. 2022, arXiv:2205.10287), LINEAR under plain gradient descent (Goyal et al. 2017,
+// arXiv:1706.02677).
+typedef enum nn_batch_scaling {
+    NN_BATCH_SCALING_NONE,
+    NN_BATCH_SCALING_SQRT,
+    NN_BATCH_SCALING_LINEAR,
+} nn_batch_scaling;
 
 extern const gn_option nn_optimizer_options[];
 
@@ -23,6 +35,10 @@ typedef struct nn_optimizer nn_optimizer;
 gn_status nn_optimizer_create(nn_optimizer **ret_optimizer, const nn_optimizer_config *config,
                               float *parameter, float *gradient, size_t size);
 void nn_optimizer_destroy(nn_optimizer **optimizer);
+
+// Steps from now on come from batches with `ratio` times the rows learning_rate was chosen for; 1
+// before the first call. Not part of the saved state.
+void nn_optimizer_set_batch_ratio(nn_optimizer *optimizer, double ratio);
 
 // Scales the gradient to max_grad_norm if it is longer, then steps. ret_norm (may be NULL): the
 // norm before. Errors: GN_ERR_NUMERIC if the norm is not finite; then no parameter changed.

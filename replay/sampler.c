@@ -122,6 +122,11 @@ gn_status replay_sampler_next(replay_sampler *sampler, size_t size, const replay
     return GN_OK;
 }
 
+replay_buffer *replay_sampler_buffer(const replay_sampler *sampler)
+{
+    return sampler->buffer;
+}
+
 // --- checkpoints
 
 // What a batch is beside its records. Whole numbers of 8 bytes only: saved as it is.

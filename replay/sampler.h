@@ -33,6 +33,9 @@ void replay_sampler_destroy(replay_sampler **sampler);
 gn_status replay_sampler_next(replay_sampler *sampler, size_t size, const replay_draw *draw,
                               gn_random *random, const replay_batch **ret_batch);
 
+// The buffer it draws from.
+replay_buffer *replay_sampler_buffer(const replay_sampler *sampler);
+
 // Batches that are drawn and not returned. Load needs a sampler of the same shape and lag.
 // Errors: GN_ERR_CORRUPT; then none is drawn.
 void replay_sampler_save(replay_sampler *sampler, gn_blob *out);

@@ -5,6 +5,7 @@
 
 #include "base/compress.h"
 #include "base/mem.h"
+#include "rl/batch_size.h"
 
 static const gn_option run_options[] = {
     GN_OPTION_TEXT(rl_run_config, env, "trading", "environment (gannet envs)"),
@@ -35,6 +36,7 @@ static const gn_option agent_options[] = {
     { 0 },
 };
 
+const char *const rl_batch_schedule_names[] = { "fixed", "linear", "auto", NULL };
 static const gn_option train_options[] = {
     GN_OPTION_INT(rl_train_config, steps, "100000", 1, 1e15,
                   "environment steps in total; rounds are whole, so the last may pass it"),
@@ -42,7 +44,13 @@ static const gn_option train_options[] = {
     GN_OPTION_INT(rl_train_config, every, "4", 1, 1000000, "steps of each copy in a round"),
     GN_OPTION_INT(rl_train_config, updates, "1", 0, 1000000,
                   "gradient updates at the end of a round"),
-    GN_OPTION_INT(rl_train_config, batch, "128", 1, 65536, "steps in a training batch"),
+    GN_OPTION_INT(rl_train_config, batch, "128", 1, RL_MAX_BATCH,
+                  "steps in a training batch; with a schedule, in the smallest"),
+    GN_OPTION_CHOICE(rl_train_config, batch_schedule, "fixed", rl_batch_schedule_names,
+                     "fixed: train.batch; linear: doubles at equal distances over the run up to "
+                     "train.batch_max; auto: follows the noise scale of the gradient in between"),
+    GN_OPTION_INT(rl_train_config, batch_max, "0", 0, RL_MAX_BATCH,
+                  "steps in the largest batch of a schedule; 0 is 8 times train.batch"),
     GN_OPTION_INT(rl_train_config, starts, "1000", 1, 1e12,
                   "environment steps before the first update"),
     GN_OPTION_INT(rl_train_config, log_every, "1000", 1, 1e12,
@@ -239,7 +247,7 @@ gn_status rl_config_check(const rl_config *config)
     if (config->agent.epsilon_end > config->agent.epsilon_start)
         return gn_fail(GN_ERR_CONFIG, "agent.epsilon_end: %g is above agent.epsilon_start = %g",
                        config->agent.epsilon_end, config->agent.epsilon_start);
-    return GN_OK;
+    return rl_batch_size_check(&config->train, &config->optimizer);
 }
 
 gn_status rl_config_env(const rl_config *config, const env_class **ret_class,

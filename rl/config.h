@@ -36,10 +36,16 @@ typedef struct rl_agent_config {
 // Section [train]. A round is `every` steps of each of `envs` copies, then `updates` updates.
 typedef struct rl_train_config {
     int64_t steps; // environment steps in total, over all copies
-    int64_t envs, every, updates, batch;
+    int64_t envs, every, updates;
+    int64_t batch; // steps in a batch; with a schedule in the first and smallest one
+    int batch_schedule; // rl_batch_schedule
+    int64_t batch_max; // steps in the largest batch; 0: 8 times batch
     int64_t starts; // steps before the first update
     int64_t log_every; // steps between lines of metrics.jsonl
 } rl_train_config;
+typedef enum rl_batch_schedule { RL_BATCH_FIXED, RL_BATCH_LINEAR, RL_BATCH_AUTO } rl_batch_schedule;
+extern const char *const rl_batch_schedule_names[]; // ends with NULL
+enum { RL_MAX_BATCH = 65536 };
 
 // Section [eval].
 typedef struct rl_eval_config {

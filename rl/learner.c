@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "envs/observe.h"
 #include "nn/loss.h"
+#include "rl/batch_size.h"
 
 struct rl_learner {
     rl_agent_config agent;
@@ -14,14 +15,15 @@ struct rl_learner {
     nn_optimizer *optimizer;
     float *online, *target, *gradient; // [layout.size]
 
-    size_t batch_size;
-    replay_batch *batch;
-    size_t record_stride; // bytes from a row of records in the batch to the next
-    // Rows 0..B-1 are the sampled steps, rows B..2B-1 what followed them: one forward serves both.
+    size_t usual_batch, largest_batch; // usual: the one learning_rate is for
+    const replay_batch *batch; // of the last update, of the size B
+    // For the largest B. Rows 0..B-1 are the sampled steps, rows B..2B-1 what followed them: one
+    // forward serves both.
     float *observation; // [2B, inputs]
     float *q; // [2B, actions] online
     float *target_q; // [B, actions] target network, what followed
     float *goal, *error, *grad_q; // [B], [B], [B, actions]
+    float *half_grad_q, *half_gradient; // [B, actions], [layout.size]; NULL: never measured
 };
 
 gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config, const env_spec *spec)
@@ -32,16 +34,14 @@ gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config, c
     rl_learner *learner = NULL;
     GN_TRY(gn_alloc(&learner, 1, sizeof *learner));
     learner->agent = config->agent;
-    size_t rows = learner->batch_size = (size_t)config->train.batch;
-    learner->record_stride = env_window_size(spec);
+    learner->usual_batch = (size_t)config->train.batch;
+    size_t rows = learner->largest_batch = rl_batch_size_largest(&config->train);
     size_t inputs = shape.inputs, actions = shape.actions;
 
     gn_status status = nn_layout_create(&learner->layout, &shape);
     size_t size = learner->layout.size;
     if (status == GN_OK)
         status = nn_net_create(&learner->net, &learner->layout, 2 * rows);
-    if (status == GN_OK)
-        status = replay_batch_create(&learner->batch, rows, spec->record_size);
 
     const struct {
         float **block;
@@ -56,8 +56,12 @@ gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config, c
         { &learner->goal, rows },
         { &learner->error, rows },
         { &learner->grad_q, rows * actions },
+        { &learner->half_grad_q, rows * actions },
+        { &learner->half_gradient, size },
     };
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks && status == GN_OK; i++)
+    bool measures = config->train.batch_schedule == RL_BATCH_AUTO;
+    size_t count = sizeof blocks / sizeof *blocks - (measures ? 0 : 2);
+    for (size_t i = 0; i < count && status == GN_OK; i++)
         status = gn_alloc(blocks[i].block, blocks[i].count, sizeof(float));
     if (status == GN_OK)
         status = nn_optimizer_create(&learner->optimizer, &config->optimizer, learner->online,
@@ -80,7 +84,6 @@ void rl_learner_destroy(rl_learner **learner)
         return;
     nn_optimizer_destroy(&self->optimizer);
     nn_net_destroy(&self->net);
-    replay_batch_destroy(&self->batch);
     gn_free(&self->online);
     gn_free(&self->target);
     gn_free(&self->gradient);
@@ -90,6 +93,8 @@ void rl_learner_destroy(rl_learner **learner)
     gn_free(&self->goal);
     gn_free(&self->error);
     gn_free(&self->grad_q);
+    gn_free(&self->half_grad_q);
+    gn_free(&self->half_gradient);
     gn_free(learner);
 }
 
@@ -106,7 +111,7 @@ static int32_t argmax(const float *value, size_t n)
 static gn_status compute_goals(rl_learner *learner)
 {
     const nn_layout *layout = &learner->layout;
-    size_t rows = learner->batch_size, actions = layout->spec.actions;
+    size_t rows = learner->batch->size, actions = layout->spec.actions;
     const float *next_observation = learner->observation + rows * layout->spec.inputs;
     size_t online_rows = learner->agent.double_q ? 2 * rows : rows;
 
@@ -129,24 +134,84 @@ static double mean_chosen_q(const rl_learner *learner)
 {
     size_t actions = learner->layout.spec.actions;
     double sum = 0;
-    for (size_t i = 0; i < learner->batch_size; i++)
+    for (size_t i = 0; i < learner->batch->size; i++)
         sum += learner->q[i * actions + (size_t)learner->batch->action[i]];
-    return sum / (double)learner->batch_size;
+    return sum / (double)learner->batch->size;
 }
 
-gn_status rl_learner_update(rl_learner *learner, replay_buffer *buffer, const vec_env *env,
-                            double beta, gn_random *random, rl_update *ret_update)
+// |a|^2 + |whole - a|^2; the sums run side by side so that they fill vectors. size: a multiple of
+// LANES.
+static double sum_of_squares(const float *a, const float *whole, size_t size)
+{
+    enum { LANES = 16 };
+    double lane[LANES] = { 0 }, sum = 0;
+    for (size_t i = 0; i < size; i += LANES) {
+        for (size_t j = 0; j < LANES; j++) {
+            double x = a[i + j], y = (double)whole[i + j] - x;
+            lane[j] += x * x + y * y;
+        }
+    }
+    for (size_t j = 0; j < LANES; j++)
+        sum += lane[j];
+    return sum;
+}
+
+// Mean of the squared norms of the gradients of the two halves of a batch. The even rows are one,
+// the odd rows the other: prioritized replay draws in the order of its slots, so that the first
+// rows are not steps like the last ones. The second gradient is what the first leaves of the whole
+// one.
+static gn_status measure_halves(rl_learner *learner, double *ret_square)
 {
     const nn_layout *layout = &learner->layout;
-    replay_batch *batch = learner->batch;
-    size_t rows = learner->batch_size;
+    size_t rows = learner->batch->size, actions = layout->spec.actions;
+    memcpy(learner->half_grad_q, learner->grad_q, rows * actions * sizeof *learner->grad_q);
+    for (size_t i = 1; i < rows; i += 2)
+        memset(learner->half_grad_q + i * actions, 0, actions * sizeof *learner->grad_q);
+    GN_TRY(nn_net_backward(learner->net, learner->online, learner->observation,
+                           learner->half_grad_q, rows, learner->half_gradient));
+    // Both were divided by the rows of the whole batch: the means over the halves are twice as
+    // long.
+    *ret_square = 4 * sum_of_squares(learner->half_gradient, learner->gradient, layout->size) / 2;
+    return GN_OK;
+}
 
-    GN_TRY(replay_buffer_sample(buffer, learner->agent.n_step, learner->agent.gamma, beta, random,
-                                batch));
-    size_t stride = learner->record_stride;
-    vec_env_decode_float(env, batch->record, stride, rows, learner->observation);
-    vec_env_decode_float(env, batch->next_record, stride, rows,
-                         learner->observation + rows * layout->spec.inputs);
+static gn_status check_plan(const rl_learner *learner, const rl_update_plan *plan)
+{
+    if (plan->batch < 1 || plan->batch > learner->largest_batch)
+        return gn_fail(GN_ERR_ARG, "rl_learner_update: a batch of %llu steps is not in 1..%zu",
+                       (unsigned long long)plan->batch, learner->largest_batch);
+    if (plan->measure && (plan->batch % 2 || !learner->half_gradient))
+        return gn_fail(GN_ERR_ARG,
+                       "rl_learner_update: halves of a batch of %llu steps: it must be even, and "
+                       "train.batch_schedule auto",
+                       (unsigned long long)plan->batch);
+    return GN_OK;
+}
+
+// The batch that is due, and the observations of its rows.
+static gn_status take_batch(rl_learner *learner, replay_sampler *sampler, const vec_env *env,
+                            const rl_update_plan *plan, gn_random *random)
+{
+    const replay_draw draw = { .n_step = { learner->agent.n_step },
+                               .gamma = learner->agent.gamma,
+                               .beta = plan->beta };
+    GN_TRY(replay_sampler_next(sampler, plan->batch, &draw, random, &learner->batch));
+    const replay_batch *batch = learner->batch;
+    vec_env_decode_float(env, batch->record, batch->stride, batch->size, learner->observation);
+    vec_env_decode_float(env, batch->next_record[0], batch->stride, batch->size,
+                         learner->observation + batch->size * learner->layout.spec.inputs);
+    return GN_OK;
+}
+
+gn_status rl_learner_update(rl_learner *learner, replay_sampler *sampler, const vec_env *env,
+                            const rl_update_plan *plan, gn_random *random, rl_update *ret_update)
+{
+    const nn_layout *layout = &learner->layout;
+    GN_TRY(check_plan(learner, plan));
+    GN_TRY(take_batch(learner, sampler, env, plan, random));
+    const replay_batch *batch = learner->batch;
+    size_t rows = batch->size;
+    nn_optimizer_set_batch_ratio(learner->optimizer, (double)rows / (double)learner->usual_batch);
 
     GN_TRY(compute_goals(learner));
     rl_update update = { 0 };
@@ -159,8 +224,11 @@ gn_status rl_learner_update(rl_learner *learner, replay_buffer *buffer, const ve
                        update.loss);
     GN_TRY(nn_net_backward(learner->net, learner->online, learner->observation, learner->grad_q,
                            rows, learner->gradient));
+    if (plan->measure && rows == plan->batch)
+        GN_TRY(measure_halves(learner, &update.half_square));
     GN_TRY(nn_optimizer_step(learner->optimizer, &update.gradient_norm));
-    GN_TRY(replay_buffer_set_priorities(buffer, batch->item, learner->error, rows));
+    GN_TRY(replay_buffer_set_priorities(replay_sampler_buffer(sampler), batch->item, learner->error,
+                                        rows));
     *ret_update = update;
     return GN_OK;
 }

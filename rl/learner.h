@@ -4,7 +4,9 @@
 //                                            a* = argmax_a Q'(s_{i+k}, a)  (otherwise)
 //     loss = 1/B sum_i w_i h(Q(s_i, a_i) - y_i),   priority_i = |Q(s_i, a_i) - y_i|
 //
-// R_i and gamma^k (0 after a termination) come from the buffer. Nothing is allocated after create.
+// R_i and gamma^k (0 after a termination) come from the buffer. The loss is a mean: where B changes
+// from update to update the gradient keeps its size, and optimizer.batch_scaling says what becomes
+// of the learning rate. Nothing is allocated after create.
 // Source: Mnih et al. 2015; van Hasselt et al. 2016, arXiv:1509.06461.
 
 #ifndef RL_LEARNER_H
@@ -12,7 +14,7 @@
 
 #include "envs/vec_env.h"
 #include "nn/net.h"
-#include "replay/buffer.h"
+#include "replay/sampler.h"
 #include "rl/config.h"
 
 typedef struct rl_learner rl_learner;
@@ -24,17 +26,27 @@ gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config,
                             const env_spec *spec);
 void rl_learner_destroy(rl_learner **learner);
 
+// How the next update is to be made.
+typedef struct rl_update_plan {
+    double beta; // exponent of the importance weights
+    uint64_t batch; // steps, 1 to rl_batch_size_largest; even where it measures
+    bool measure; // the gradients of the halves; only where train.batch_schedule is auto
+} rl_update_plan;
+
 // What an update reports.
 typedef struct rl_update {
     double loss, gradient_norm, mean_q; // mean_q: of the chosen actions in the batch
+    double half_square; // |G_b|^2 of rl/batch_size.h if it was measured, else 0; |G_B| is gradient_norm
 } rl_update;
 
-// Samples, learns, writes priorities back. env rebuilds observations from records; it is of the
-// learner's spec.
-// Errors: GN_ERR_EMPTY (no steps yet); GN_ERR_NUMERIC if loss or gradient is not finite: then the
-// parameters are as before.
-gn_status rl_learner_update(rl_learner *learner, replay_buffer *buffer, const vec_env *env,
-                            double beta, gn_random *random, rl_update *ret_update);
+// Takes the batch that is due from the sampler, learns, writes priorities back. env rebuilds
+// observations from records; it is of the learner's spec. Where batches are drawn ahead, plan->batch
+// is the size of the one drawn now; only one of this size is measured. What is measured changes
+// nothing in what is learnt.
+// Errors: GN_ERR_ARG: no such batch; GN_ERR_EMPTY (no steps yet); GN_ERR_NUMERIC if loss or
+// gradient is not finite: then the parameters are as before; those of replay_sampler_next.
+gn_status rl_learner_update(rl_learner *learner, replay_sampler *sampler, const vec_env *env,
+                            const rl_update_plan *plan, gn_random *random, rl_update *ret_update);
 
 // target = tau * online + (1 - tau) * target.
 void rl_learner_update_target(rl_learner *learner);

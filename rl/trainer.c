@@ -70,6 +70,7 @@ static gn_status open_parts(rl_trainer *trainer)
         trainer->explore[i] = gn_random_stream(seed, GN_RANDOM_EXPLORE, i);
     trainer->sample = gn_random_stream(seed, GN_RANDOM_SAMPLE, 0);
     trainer->counters.best_metric = trainer->counters.last_loss = NAN;
+    trainer->counters.batch = rl_batch_size_start(&config->train);
     return gn_worker_create(&trainer->worker);
 }
 
@@ -78,13 +79,15 @@ static gn_status open_buffer(rl_trainer *trainer)
     const replay_config *replay = &trainer->config->replay;
     const env_spec *spec = vec_env_spec(trainer->env);
     char path[GN_PATH_SIZE];
-    if (spec->stack > 1)
-        return gn_fail(GN_ERR_UNSUPPORTED, "environment %s: a buffer has no stacks of %u records",
-                       trainer->config->run.env, spec->stack);
     trainer->on_disk = strcmp(replay->path, "none") != 0;
     GN_TRY(rl_run_folder_replay(rl_run_folder_path(trainer->folder), trainer->config, path));
-    return replay_buffer_create(&trainer->buffer, replay, (uint32_t)trainer->config->train.envs,
-                                spec->record_size, trainer->on_disk ? path : NULL, trainer->name);
+    const replay_spec stored = { .streams = spec->copies,
+                                 .record_size = (uint32_t)spec->record_size,
+                                 .stack = spec->stack };
+    GN_TRY(replay_buffer_create(&trainer->buffer, replay, &stored, trainer->on_disk ? path : NULL,
+                                trainer->name));
+    return replay_sampler_create(&trainer->sampler, trainer->buffer,
+                                 rl_batch_size_largest(&trainer->config->train), 1, -1);
 }
 
 // Puts environment and buffer at the start of a run.
@@ -184,6 +187,7 @@ void rl_trainer_destroy(rl_trainer **trainer)
     gn_free(&self->staged.weights);
     gn_blob_free(&self->staged.state);
     rl_metrics_close(&self->metrics);
+    replay_sampler_destroy(&self->sampler);
     replay_buffer_destroy(&self->buffer);
     rl_learner_destroy(&self->learner);
     vec_env_destroy(&self->env);
@@ -201,6 +205,12 @@ static double linear(double start, double end, double x)
     return x >= 1 ? end : start + (end - start) * x;
 }
 
+// Share of the run that is done.
+static double progress_now(const rl_trainer *trainer)
+{
+    return (double)trainer->counters.steps / (double)trainer->config->train.steps;
+}
+
 static double epsilon_now(const rl_trainer *trainer)
 {
     const rl_agent_config *agent = &trainer->config->agent;
@@ -212,8 +222,7 @@ static double epsilon_now(const rl_trainer *trainer)
 static double beta_now(const rl_trainer *trainer)
 {
     const replay_config *replay = &trainer->config->replay;
-    double share = (double)trainer->counters.steps / (double)trainer->config->train.steps;
-    return linear(replay->beta, replay->beta_final, share);
+    return linear(replay->beta, replay->beta_final, progress_now(trainer));
 }
 
 // Epsilon-greedy for every copy. Only greedy choices rebuild an observation.
@@ -280,11 +289,19 @@ static gn_status collect(rl_trainer *trainer)
 static gn_status learn(rl_trainer *trainer)
 {
     rl_counters *counters = &trainer->counters;
-    double beta = beta_now(trainer);
-    for (int64_t i = 0; i < trainer->config->train.updates; i++) {
+    const rl_train_config *train = &trainer->config->train;
+    rl_batch_size *batch = &counters->batch;
+    rl_update_plan plan = { .beta = beta_now(trainer) };
+    rl_batch_size_follow(batch, train, progress_now(trainer));
+    for (int64_t i = 0; i < train->updates; i++) {
         rl_update update;
-        GN_TRY(rl_learner_update(trainer->learner, trainer->buffer, trainer->env, beta,
+        plan.batch = batch->steps;
+        plan.measure = rl_batch_size_measures(train, counters->updates);
+        GN_TRY(rl_learner_update(trainer->learner, trainer->sampler, trainer->env, &plan,
                                  &trainer->sample, &update));
+        if (update.half_square > 0)
+            rl_batch_size_measure(batch, train, update.half_square,
+                                  update.gradient_norm * update.gradient_norm);
         counters->updates++;
         counters->loss_count++;
         counters->loss_sum += update.loss;
@@ -333,6 +350,9 @@ static gn_status write_train_line(rl_trainer *trainer)
     rl_metrics_number(metrics, "mean_q", updates > 0 ? counters->q_sum / updates : (double)NAN);
     rl_metrics_number(metrics, "gradient_norm",
                       updates > 0 ? counters->norm_sum / updates : (double)NAN);
+    rl_metrics_number(metrics, "batch", (double)counters->batch.steps);
+    if (trainer->config->train.batch_schedule == RL_BATCH_AUTO)
+        rl_metrics_number(metrics, "noise_scale", rl_batch_size_noise_scale(&counters->batch));
     rl_metrics_timing(metrics, progress.seconds, progress.steps_per_s);
     counters->last_loss = progress.loss;
     counters->loss_sum = counters->q_sum = counters->norm_sum = 0;

@@ -22,6 +22,7 @@ static void save_state(const rl_trainer *trainer, uint64_t metrics_length, gn_bl
                       sizeof trainer->explore[i].position);
     vec_env_save(trainer->env, out);
     rl_learner_save(trainer->learner, out);
+    replay_sampler_save(trainer->sampler, out);
     if (!trainer->on_disk)
         replay_buffer_save(trainer->buffer, out);
 }
@@ -45,16 +46,20 @@ static gn_status load_state(rl_trainer *trainer, gn_blob *in, uint64_t *ret_metr
     GN_TRY(gn_blob_status(in));
     GN_TRY(vec_env_load(trainer->env, in));
     GN_TRY(rl_learner_load(trainer->learner, in));
+    GN_TRY(replay_sampler_load(trainer->sampler, in));
     return trainer->on_disk ? GN_OK : replay_buffer_load(trainer->buffer, in);
 }
 
-// Runs in the worker. Old snapshots go only when the new one is durable.
+// Runs in the worker: waits for the generation of the store, so that a whole snapshot implies it. Old
+// snapshots go only when the new one is durable.
 static gn_status write_snapshot(void *user)
 {
     rl_trainer *trainer = user;
     const rl_checkpoint_config *config = &trainer->config->checkpoint;
     const char *folder = rl_run_folder_checkpoints(trainer->folder);
     rl_staged *staged = &trainer->staged;
+    if (trainer->on_disk)
+        GN_TRY(replay_buffer_await(trainer->buffer, &staged->info.replay_checksum));
     GN_TRY(gn_folder_create(folder));
     GN_TRY(rl_snapshot_write(folder, &staged->info, staged->weights, staged->weights_size,
                              &staged->state, (int)config->compression));
@@ -98,7 +103,7 @@ gn_status rl_trainer_write_checkpoint(rl_trainer *trainer)
     memcpy(staged->info.run, trainer->name, sizeof staged->info.run);
     GN_TRY(oldest_snapshot(trainer, step, &oldest));
     if (trainer->on_disk)
-        GN_TRY(replay_buffer_commit(trainer->buffer, step, oldest, &staged->info.replay_checksum));
+        GN_TRY(replay_buffer_commit(trainer->buffer, step, oldest));
 
     gn_free(&staged->weights);
     GN_TRY(nn_safetensors_encode(rl_learner_layout(trainer->learner),

@@ -6,7 +6,8 @@
 
 #include "base/thread.h"
 #include "envs/vec_env.h"
-#include "replay/buffer.h"
+#include "replay/sampler.h"
+#include "rl/batch_size.h"
 #include "rl/dataset.h"
 #include "rl/learner.h"
 #include "rl/metrics.h"
@@ -24,6 +25,7 @@ typedef struct rl_counters {
     uint64_t loss_count;
     double last_loss; // of that line; NaN before the first
     double best_metric; // NaN before the first evaluation
+    rl_batch_size batch;
 } rl_counters;
 
 // What the checkpoint worker writes; owned by it while it runs.
@@ -44,6 +46,7 @@ struct rl_trainer {
     vec_env *env;
     rl_learner *learner;
     replay_buffer *buffer;
+    replay_sampler *sampler;
     bool on_disk; // the buffer has a store
     rl_metrics *metrics;
     gn_random *explore; // [envs]

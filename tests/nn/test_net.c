@@ -220,6 +220,10 @@ static void backward_of_the_first_rows(void **state)
         expect_ok(nn_net_forward(f.net, f.parameter, f.x, 30, f.q));
         expect_ok(nn_net_backward(f.net, f.parameter, f.x, f.grad_q, 30, f.gradient));
         assert_memory_equal(whole, f.gradient, f.layout.size * sizeof *whole);
+        // Again from the same activations, after a gradient of other values.
+        expect_ok(nn_net_backward(f.net, f.parameter, f.x, f.q, 30, f.gradient));
+        expect_ok(nn_net_backward(f.net, f.parameter, f.x, f.grad_q, 30, f.gradient));
+        assert_memory_equal(whole, f.gradient, f.layout.size * sizeof *whole);
         gn_free(&whole);
         tear_down(&f);
     }
@@ -230,7 +234,7 @@ static void an_update_allocates_nothing(void **state)
     (void)state;
     enum { N = 32 };
     fixture f = set_up(&specs[3], N, 1);
-    const nn_optimizer_config config = { 1e-3, 0.9, 0.999, 1e-8, 0, false, 10 };
+    const nn_optimizer_config config = { 1e-3, 0.9, 0.999, 1e-8, 0, false, 10, 0 };
     nn_optimizer *optimizer;
     expect_ok(nn_optimizer_create(&optimizer, &config, f.parameter, f.gradient, f.layout.size));
     int32_t action[N] = { 0 };

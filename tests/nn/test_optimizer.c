@@ -9,7 +9,7 @@
 
 enum { SIZE = 208, STEPS = 100 };
 
-static const nn_optimizer_config plain = { 1e-3, 0.9, 0.999, 1e-8, 0, false, 0 };
+static const nn_optimizer_config plain = { 1e-3, 0.9, 0.999, 1e-8, 0, false, 0, 0 };
 
 static void fill(test_rng *rng, float *data, size_t count, double size)
 {
@@ -48,9 +48,9 @@ static void equals_torch_optim(void **state)
 {
     (void)state;
     check_steps(&plain);
-    check_steps(&(nn_optimizer_config){ 0.01, 0.8, 0.95, 1e-3, 0.1, false, 0 });
-    check_steps(&(nn_optimizer_config){ 0.01, 0.8, 0.95, 1e-3, 0.1, true, 0 });
-    check_steps(&(nn_optimizer_config){ 0.01, 0.9, 0.999, 1e-2, 0, false, 5 }); // clips
+    check_steps(&(nn_optimizer_config){ 0.01, 0.8, 0.95, 1e-3, 0.1, false, 0, 0 });
+    check_steps(&(nn_optimizer_config){ 0.01, 0.8, 0.95, 1e-3, 0.1, true, 0, 0 });
+    check_steps(&(nn_optimizer_config){ 0.01, 0.9, 0.999, 1e-2, 0, false, 5, 0 }); // clips
 }
 
 static void clips_the_norm(void **state)
@@ -70,6 +70,29 @@ static void clips_the_norm(void **state)
     assert_float_equal(norm, 2.5, 1e-6);
     assert_float_equal(gradient[0], 1.5, 1e-6);
     nn_optimizer_destroy(&optimizer);
+}
+
+// The first step of Adam is as long as the learning rate, whatever the gradient.
+static void the_learning_rate_follows_the_batch_as_told(void **state)
+{
+    (void)state;
+    static const double factor[] = {
+        [NN_BATCH_SCALING_NONE] = 1, [NN_BATCH_SCALING_SQRT] = 2, [NN_BATCH_SCALING_LINEAR] = 4
+    };
+    for (int scaling = 0; scaling < 3; scaling++) {
+        for (int quarter = 0; quarter < 2; quarter++) { // of the rows, or four times as many
+            float parameter[16] = { 0 }, gradient[16] = { 3 };
+            nn_optimizer_config config = plain;
+            config.batch_scaling = scaling;
+            nn_optimizer *optimizer;
+            expect_ok(nn_optimizer_create(&optimizer, &config, parameter, gradient, 16));
+            nn_optimizer_set_batch_ratio(optimizer, quarter ? 0.25 : 4);
+            expect_ok(nn_optimizer_step(optimizer, NULL));
+            double expected = quarter ? 1 / factor[scaling] : factor[scaling];
+            assert_float_equal(parameter[0], -config.learning_rate * expected, 1e-9);
+            nn_optimizer_destroy(&optimizer);
+        }
+    }
 }
 
 static void a_bad_gradient_changes_nothing(void **state)
@@ -151,5 +174,6 @@ static void create_fails_whole(void **state)
     }
 }
 
-TEST_MAIN(equals_torch_optim, clips_the_norm, a_bad_gradient_changes_nothing,
-          saved_state_continues_bit_for_bit, target_follows, create_fails_whole)
+TEST_MAIN(equals_torch_optim, clips_the_norm, the_learning_rate_follows_the_batch_as_told,
+          a_bad_gradient_changes_nothing, saved_state_continues_bit_for_bit, target_follows,
+          create_fails_whole)

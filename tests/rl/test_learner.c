@@ -161,10 +161,16 @@ static void add_chain(bench *b)
     }
 }
 
+static gn_status update_into(bench *b, rl_update *ret_update)
+{
+    const rl_update_plan plan = { .beta = 1, .batch = (uint64_t)b->config->train.batch };
+    return rl_learner_update(b->learner, b->buffer, b->env, &plan, &b->random, ret_update);
+}
+
 static rl_update update(bench *b)
 {
     rl_update result = { 0 };
-    expect_ok(rl_learner_update(b->learner, b->buffer, b->env, 1, &b->random, &result));
+    expect_ok(update_into(b, &result));
     return result;
 }
 
@@ -177,6 +183,14 @@ static void values_of(bench *b, const float *parameter, unsigned char record, fl
     chain_decode(NULL, &record, 1, 1, observation);
     nn_net_act(net, parameter, observation, ret_q);
     nn_net_destroy(&net);
+}
+
+static void expect_same_parameters(bench *a, bench *b, bool same)
+{
+    size_t size = rl_learner_layout(a->learner)->size * sizeof(float);
+    assert_int_equal(
+        memcmp(rl_learner_parameters(a->learner), rl_learner_parameters(b->learner), size) == 0,
+        same);
 }
 
 // --- goals
@@ -293,6 +307,149 @@ static void new_priorities_are_the_errors(void **state)
     bench_close(&b);
 }
 
+// --- batches of a changing size
+
+static gn_status update_as(bench *b, uint64_t batch, bool measure, rl_update *ret_update)
+{
+    const rl_update_plan plan = { .beta = 1, .batch = batch, .measure = measure };
+    return rl_learner_update(b->learner, b->buffer, b->env, &plan, &b->random, ret_update);
+}
+
+#define AUTO_BENCH(...) \
+    BENCH_OPEN("train.batch_schedule", "auto", "train.batch", "32", "train.batch_max", "128", \
+               "agent.huber_delta", "inf", __VA_ARGS__)
+
+// Squared norm of the gradient of the mean loss over every second row of the batch that the next
+// update will draw, from row `first` on; `stride` 1 takes all. The target network is still the
+// online one.
+static double naive_square(bench *b, size_t rows, size_t first, size_t stride)
+{
+    const rl_agent_config *agent = &b->config->agent;
+    const nn_layout *layout = rl_learner_layout(b->learner);
+    const float *online = rl_learner_parameters(b->learner);
+    gn_random random = b->random;
+    replay_batch *batch = NULL;
+    nn_net *net = NULL;
+    float *gradient = NULL, *x = NULL, *grad_q = NULL, *q = NULL;
+    size_t n = 0;
+    expect_ok(replay_batch_create(&batch, rows, 1));
+    expect_ok(replay_buffer_sample(b->buffer, agent->n_step, agent->gamma, 1, &random, batch));
+    expect_ok(nn_net_create(&net, layout, rows));
+    expect_ok(gn_alloc(&gradient, layout->size, sizeof *gradient));
+    expect_ok(gn_alloc(&x, rows * STATES, sizeof *x));
+    expect_ok(gn_alloc(&q, rows * 2, sizeof *q));
+    expect_ok(gn_alloc(&grad_q, rows * 2, sizeof *grad_q));
+    for (size_t i = first; i < rows; i += stride, n++) {
+        float value[2], next[2];
+        values_of(b, online, batch->record[i], value);
+        values_of(b, online, batch->next_record[i], next);
+        chain_decode(NULL, &batch->record[i], 1, x + n * STATES);
+        double goal = batch->reward[i] + (double)batch->discount[i] * fmaxf(next[0], next[1]);
+        grad_q[n * 2 + (size_t)batch->action[i]] =
+            (float)(batch->weight[i] * (value[batch->action[i]] - goal) * (double)stride /
+                    (double)rows);
+    }
+    expect_ok(nn_net_forward(net, online, x, n, q));
+    expect_ok(nn_net_backward(net, online, x, grad_q, n, gradient));
+    double sum = 0;
+    for (size_t i = 0; i < layout->size; i++)
+        sum += (double)gradient[i] * gradient[i];
+    gn_free(&gradient);
+    gn_free(&x);
+    gn_free(&q);
+    gn_free(&grad_q);
+    nn_net_destroy(&net);
+    replay_batch_destroy(&batch);
+    return sum;
+}
+
+static void the_halves_have_the_gradients_of_their_own_batches(void **state)
+{
+    (void)state;
+    static const char *const prioritized[] = { "false", "true" };
+    for (int i = 0; i < 2; i++) {
+        for (uint64_t rows = 2; rows <= 128; rows *= 4) {
+            bench b = AUTO_BENCH("replay.prioritized", prioritized[i]);
+            rl_update found = { 0 };
+            add_chain(&b);
+            double half = (naive_square(&b, rows, 0, 2) + naive_square(&b, rows, 1, 2)) / 2;
+            double whole = naive_square(&b, rows, 0, 1);
+            expect_ok(update_as(&b, rows, true, &found));
+            assert_true(fabs(found.half_square - half) <= 1e-5 * half);
+            assert_true(fabs(found.gradient_norm * found.gradient_norm - whole) <= 1e-5 * whole);
+            bench_close(&b);
+        }
+    }
+}
+
+static void measuring_changes_no_byte(void **state)
+{
+    (void)state;
+    bench a = AUTO_BENCH("run.agent", "dueling-dqn"), b = AUTO_BENCH("run.agent", "dueling-dqn");
+    add_chain(&a), add_chain(&b);
+    for (uint64_t n = 0; n < 60; n++) {
+        rl_update measured = { 0 }, plain = { 0 };
+        uint64_t rows = 32u << n % 3;
+        expect_ok(update_as(&a, rows, true, &measured));
+        expect_ok(update_as(&b, rows, false, &plain));
+        assert_true(measured.loss == plain.loss && measured.gradient_norm == plain.gradient_norm);
+        assert_true(measured.half_square > 0 && plain.half_square == 0);
+    }
+    expect_same_parameters(&a, &b, true);
+    bench_close(&a), bench_close(&b);
+}
+
+// A batch that holds each of its steps twice: the mean loss and its gradient are the same, and the
+// learning rate is what optimizer.batch_scaling makes of it. Adam's first step is as long as the
+// learning rate in every parameter that has a gradient.
+static void twice_the_same_steps_are_the_same_gradient(void **state)
+{
+    (void)state;
+    static const char *const scaling[] = { "none", "sqrt", "linear" };
+    static const double factor[] = { 1, 1.4142135623730951, 2 };
+    for (int i = 0; i < 3; i++) {
+        bench a = AUTO_BENCH("optimizer.batch_scaling", scaling[i]);
+        bench b = AUTO_BENCH("optimizer.batch_scaling", scaling[i]);
+        size_t size = rl_learner_layout(a.learner)->size;
+        float *before = NULL;
+        rl_update once = { 0 }, twice = { 0 };
+        add_step(&a, 2, LEFT, 3, true, 1);
+        add_step(&b, 2, LEFT, 3, true, 1);
+        expect_ok(gn_alloc(&before, size, sizeof *before));
+        memcpy(before, rl_learner_parameters(a.learner), size * sizeof *before);
+        expect_ok(update_as(&a, 32, false, &once));
+        expect_ok(update_as(&b, 64, false, &twice));
+        assert_true(fabs(once.loss - twice.loss) <= 1e-6 * once.loss);
+        assert_true(fabs(once.gradient_norm - twice.gradient_norm) <= 1e-6 * once.gradient_norm);
+        double moved = 0;
+        for (size_t k = 0; k < size; k++) {
+            double step = (double)rl_learner_parameters(a.learner)[k] - before[k];
+            double other = (double)rl_learner_parameters(b.learner)[k] - before[k];
+            assert_true(fabs(other - factor[i] * step) <= 1e-7);
+            moved = fmax(moved, fabs(step));
+        }
+        assert_true(fabs(moved - a.config->optimizer.learning_rate) <= 1e-6);
+        gn_free(&before);
+        bench_close(&a), bench_close(&b);
+    }
+}
+
+static void sizes_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    bench b = AUTO_BENCH("run.agent", "dqn"), fixed = BENCH_OPEN("train.batch", "32");
+    rl_update result = { 0 };
+    add_chain(&b), add_chain(&fixed);
+    expect_fails(GN_ERR_ARG, "0 steps is not in 1..128", update_as(&b, 0, false, &result));
+    expect_fails(GN_ERR_ARG, "129 steps is not in 1..128", update_as(&b, 129, false, &result));
+    expect_fails(GN_ERR_ARG, "halves of a batch of 33", update_as(&b, 33, true, &result));
+    expect_fails(GN_ERR_ARG, "halves of a batch of 32", update_as(&fixed, 32, true, &result));
+    expect_fails(GN_ERR_ARG, "33 steps is not in 1..32", update_as(&fixed, 33, false, &result));
+    expect_ok(update_as(&b, 33, false, &result));
+    expect_ok(update_as(&fixed, 7, false, &result));
+    bench_close(&b), bench_close(&fixed);
+}
+
 // --- learning
 
 static double optimum(unsigned char s, int32_t action)
@@ -338,14 +495,6 @@ static void learn(bench *b, int updates)
     }
 }
 
-static void expect_same_parameters(bench *a, bench *b, bool same)
-{
-    size_t size = rl_learner_layout(a->learner)->size * sizeof(float);
-    assert_int_equal(
-        memcmp(rl_learner_parameters(a->learner), rl_learner_parameters(b->learner), size) == 0,
-        same);
-}
-
 static void the_same_seed_gives_the_same_bytes(void **state)
 {
     (void)state;
@@ -384,12 +533,14 @@ static void a_loaded_learner_continues_with_the_same_bytes(void **state)
 static void an_update_allocates_nothing(void **state)
 {
     (void)state;
-    bench b = BENCH_OPEN("run.agent", "dueling-dqn");
+    bench b = AUTO_BENCH("run.agent", "dueling-dqn");
+    rl_update result = { 0 };
     add_chain(&b);
     learn(&b, 10);
     torch_count_storage(true);
     uint64_t allocations = gn_mem_allocations(), tensors = torch_tensors_created();
     learn(&b, 50);
+    expect_ok(update_as(&b, 128, true, &result));
     assert_int_equal(gn_mem_allocations(), allocations);
     assert_int_equal(torch_tensors_created(), tensors);
     torch_count_storage(false);
@@ -403,8 +554,7 @@ static void expect_numeric_failure(bench *b, const char *part)
     void *before = NULL;
     expect_ok(gn_alloc(&before, size, 1));
     memcpy(before, rl_learner_parameters(b->learner), size);
-    expect_fails(GN_ERR_NUMERIC, part,
-                 rl_learner_update(b->learner, b->buffer, b->env, 1, &b->random, &result));
+    expect_fails(GN_ERR_NUMERIC, part, update_into(b, &result));
     assert_memory_equal(before, rl_learner_parameters(b->learner), size);
     gn_free(&before);
 }
@@ -432,8 +582,7 @@ static void an_empty_buffer_is_an_error(void **state)
     (void)state;
     bench b = BENCH_OPEN("agent.n_step", "1");
     rl_update result = { 0 };
-    expect_fails(GN_ERR_EMPTY, "",
-                 rl_learner_update(b.learner, b.buffer, b.env, 1, &b.random, &result));
+    expect_fails(GN_ERR_EMPTY, "", update_into(&b, &result));
     bench_close(&b);
 }
 
@@ -451,7 +600,8 @@ static void pixels_are_learned_from_as_shares_of_white(void **state)
 static void a_failed_allocation_leaves_nothing_behind(void **state)
 {
     (void)state;
-    rl_config *config = CONFIG_OF("run.env", "cartpole", "network.hidden", "8,8");
+    rl_config *config =
+        CONFIG_OF("run.env", "cartpole", "network.hidden", "8,8", "train.batch_schedule", "auto");
     rl_learner *learner = NULL;
     env_spec spec;
     gn_status status = GN_ERR_MEMORY;
@@ -472,7 +622,9 @@ static void a_failed_allocation_leaves_nothing_behind(void **state)
 
 TEST_MAIN(goals_are_those_of_the_formula, goals_of_dueling_prioritized_n_step_runs_too,
           a_terminated_step_does_not_bootstrap_and_a_truncated_one_does,
-          new_priorities_are_the_errors, values_reach_the_known_optimum,
+          new_priorities_are_the_errors, the_halves_have_the_gradients_of_their_own_batches,
+          measuring_changes_no_byte, twice_the_same_steps_are_the_same_gradient,
+          sizes_that_cannot_be_are_refused, values_reach_the_known_optimum,
           the_same_seed_gives_the_same_bytes, a_loaded_learner_continues_with_the_same_bytes,
           an_update_allocates_nothing,
           numbers_that_are_not_finite_stop_it_before_any_parameter_changes,

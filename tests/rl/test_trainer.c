@@ -252,6 +252,7 @@ static void no_option_of_learning_is_dead(void **state)
         { "train.every", "10" },
         { "train.updates", "2" },
         { "train.batch", "17" },
+        { "train.batch_schedule", "linear" },
         { "train.starts", "200" },
         { "cartpole.max_steps", "12" },
     };

@@ -59,6 +59,30 @@ static void pixels_continue_with_the_same_bytes_too(void **state)
     }
 }
 
+// The size is part of what a checkpoint keeps, and so are the means that lead it.
+static void a_batch_of_changing_size_survives_interruptions(void **state)
+{
+    (void)state;
+    static const char *const schedule[] = { "auto", "linear" };
+    for (int i = 0; i < 2; i++) {
+        two_runs runs;
+        volatile sig_atomic_t stop = 1;
+        const rl_hooks hooks = { .stop = &stop };
+        TWO_RUNS_OPEN(&runs, TRADING, "train.batch_schedule", schedule[i], "train.updates", "40",
+                      "optimizer.batch_scaling", "sqrt");
+        char *metrics = metrics_without_timing(runs.a);
+        assert_non_null(strstr(metrics, "\"batch\":16"));
+        assert_non_null(strstr(metrics, "\"batch\":64"));
+        assert_int_equal(strstr(metrics, "\"noise_scale\":") != NULL, i == 0);
+        expect_ok(train(runs.config, runs.b, &hooks));
+        for (uint64_t step = 40; step <= 1000; step += 20)
+            expect_ok(resume(runs.b, &hooks));
+        expect_same_outcome(runs.a, runs.b);
+        gn_free(&metrics);
+        two_runs_close(&runs);
+    }
+}
+
 static void an_older_checkpoint_leads_to_the_same_end(void **state)
 {
     (void)state;
@@ -428,7 +452,12 @@ static void a_failed_allocation_anywhere_leaves_nothing_behind(void **state)
     two_runs_close(&runs);
 }
 
+<<<<<<< HEAD
 TEST_MAIN(a_run_stopped_after_every_round_ends_the_same, pixels_continue_with_the_same_bytes_too,
+=======
+TEST_MAIN(a_run_stopped_after_every_round_ends_the_same,
+          a_batch_of_changing_size_survives_interruptions,
+>>>>>>> w-d
           an_older_checkpoint_leads_to_the_same_end,
           a_longer_run_goes_on_where_the_shorter_one_ended,
           a_damaged_checkpoint_is_passed_over_and_reported, a_run_without_checkpoint_starts_again,
