@@ -1,6 +1,6 @@
-// zstd behind two calls and one reusable context, plus the checksum used for everything on disk.
+// zstd behind a few calls and one reusable context, plus the checksum used for everything on disk.
 //
-// Threads: one context per thread.
+// Threads: one context per thread; a dictionary never changes and is shared.
 
 #ifndef BASE_COMPRESS_H
 #define BASE_COMPRESS_H
@@ -32,6 +32,37 @@ gn_status gn_decompressed_size(const void *frame, size_t frame_size, uint64_t *r
 // another size.
 gn_status gn_decompress(gn_compressor *compressor, const void *frame, size_t frame_size,
                         void *ret_data, size_t size);
+
+// --- records: small frames, each decoded alone, alike enough for a dictionary to pay
+
+typedef struct gn_dictionary gn_dictionary;
+
+// A dictionary of these bytes (copied), as gn_dictionary_train gives them; frames made with it have
+// this level. Errors: GN_ERR_ARG (the level), GN_ERR_CORRUPT if they are none, GN_ERR_MEMORY.
+gn_status gn_dictionary_create(gn_dictionary **ret_dictionary, const void *bytes, size_t size,
+                               int level);
+void gn_dictionary_destroy(gn_dictionary **dictionary);
+
+// The bytes it was made of; valid as long as it lives.
+const void *gn_dictionary_bytes(const gn_dictionary *dictionary, size_t *ret_size);
+
+// Trains a dictionary of at most `capacity` bytes (1024 or more make sense) on n samples that lie
+// one after another. Same samples and library version: same bytes.
+// Errors: GN_ERR_EMPTY if the samples are too few or too unlike; GN_ERR_MEMORY.
+gn_status gn_dictionary_train(const void *samples, const size_t *sample_size, size_t n,
+                              void *ret_bytes, size_t capacity, size_t *ret_size);
+
+// Compresses into a frame without checksum. dictionary: NULL: none. *ret_size is 0 if the frame
+// does not fit in [capacity] bytes. Allocates nothing once it has seen such a record. Errors:
+// GN_ERR_BACKEND.
+gn_status gn_compress_record(gn_compressor *compressor, const gn_dictionary *dictionary,
+                             const void *data, size_t size, void *ret_out, size_t capacity,
+                             size_t *ret_size);
+
+// Decompresses exactly `size` bytes of a frame of gn_compress_record. What damage it does not
+// notice gives other data: keep a checksum beside it. Errors: GN_ERR_CORRUPT.
+gn_status gn_decompress_record(gn_compressor *compressor, const gn_dictionary *dictionary,
+                               const void *frame, size_t frame_size, void *ret_data, size_t size);
 
 // XXH3 (64 bits): checksum of records and files.
 uint64_t gn_checksum(const void *data, size_t size);

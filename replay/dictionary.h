@@ -1,0 +1,52 @@
+// When a replay buffer trains a dictionary, and on what: a deterministic function of the chunks it
+// is shown, in order, so that a resumed run writes the same bytes.
+//
+// A dictionary is due on the first chunk, and again when at least REPLAY_DICTIONARY_REST chunks
+// have passed since the last training and a record takes 30 % more bytes than in the best chunk
+// since then. It is trained on the chunk at hand, and comes into use only if it makes that chunk at
+// least 5 % smaller than what was in use before, its own bytes counted as spread over
+// REPLAY_DICTIONARY_REST chunks. Where it does not pay, the chunk is encoded as before.
+//
+// Dictionaries in use are the caller's: chunks written earlier need theirs until they are gone.
+//
+// Threads: one object per writer.
+
+#ifndef REPLAY_DICTIONARY_H
+#define REPLAY_DICTIONARY_H
+
+#include "replay/codec.h"
+
+enum { REPLAY_DICTIONARY_SIZE_MAX = 65536, REPLAY_DICTIONARY_REST = 16 };
+
+// What the decision depends on besides the chunk and the dictionary in use; saved as bytes. {0}:
+// nothing seen.
+typedef struct replay_dictionary_state {
+    uint64_t id; // of the dictionary in use, counted from 1; 0: none
+    uint64_t chunks; // since the last training, that one included; 0: nothing seen
+    uint64_t best; // bytes a record takes * 256, smallest since then
+    uint64_t due; // the next chunk is trained on
+} replay_dictionary_state;
+
+typedef struct replay_dictionary replay_dictionary;
+
+// For chunks of at most records_max records encoded by coders of this kind and level. A kind that
+// takes no dictionary never gets one.
+// Errors: GN_ERR_MEMORY.
+gn_status replay_dictionary_create(replay_dictionary **ret_self, replay_codec_kind kind, int level,
+                                   size_t record_size, size_t records_max);
+void replay_dictionary_destroy(replay_dictionary **self);
+
+replay_dictionary_state replay_dictionary_save(const replay_dictionary *self);
+void replay_dictionary_load(replay_dictionary *self, const replay_dictionary_state *state);
+
+// Encodes a chunk as replay_coder_encode does, with the dictionary `current` (NULL: none) or, where
+// one comes into use, with a new one: then *ret_new is it, the caller's to keep and destroy, and
+// the id of the state names it (gn_dictionary_bytes are to be stored under that id). Else *ret_new
+// is NULL.
+gn_status replay_dictionary_encode(replay_dictionary *self, replay_coder *coder,
+                                   const gn_dictionary *current, const unsigned char *record,
+                                   const uint8_t *starts, size_t n, unsigned char *ret_body,
+                                   size_t capacity, replay_place *ret_place, size_t *ret_size,
+                                   gn_dictionary **ret_new);
+
+#endif
