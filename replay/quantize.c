@@ -59,7 +59,8 @@ static inline uint32_t code_of(float value, float low, double inverse, double mo
     return (uint32_t)(int32_t)(code < most ? code : most);
 }
 
-gn_status replay_quantize(const float *record, size_t floats, int bits, unsigned char *ret_bytes)
+gn_status replay_quantize(const float *restrict record, size_t floats, int bits,
+                          unsigned char *restrict ret_bytes)
 {
     assert(bits == 8 || bits == 16);
     if (!all_finite(record, floats)) {
@@ -91,7 +92,8 @@ gn_status replay_quantize(const float *record, size_t floats, int bits, unsigned
     return GN_OK;
 }
 
-void replay_dequantize(const unsigned char *bytes, size_t floats, int bits, float *ret_record)
+void replay_dequantize(const unsigned char *restrict bytes, size_t floats, int bits,
+                       float *restrict ret_record)
 {
     assert(bits == 8 || bits == 16);
     float low, step;
