@@ -1,17 +1,36 @@
 // zstd frames and XXH3 sums.
+//
+// Frames of records leave out the magic number, 4 of what is often less than 100 bytes. That format
+// has no name in the part of zstd.h that is open by default, but is old, and only named here: no
+// function is used that a shared library may lack.
+
+#define ZSTD_STATIC_LINKING_ONLY // ZSTD_c_format, ZSTD_d_format
 
 #include "base/compress.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <xxhash.h>
+#include <zdict.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/mem.h"
 
 struct gn_compressor {
     ZSTD_CCtx *compressing;
     ZSTD_DCtx *decompressing;
+    ZSTD_CCtx *record_compressing;
+    ZSTD_DCtx *record_decompressing;
+};
+
+struct gn_dictionary {
+    unsigned char *bytes; // [size]
+    size_t size;
+    ZSTD_CDict *compressing;
+    ZSTD_DDict *decompressing;
 };
 
 struct gn_digest {
@@ -26,12 +45,21 @@ gn_status gn_compressor_create(gn_compressor **ret_compressor, int level)
     GN_TRY(gn_alloc(&compressor, 1, sizeof *compressor));
     compressor->compressing = ZSTD_createCCtx();
     compressor->decompressing = ZSTD_createDCtx();
-    if (compressor->compressing == NULL || compressor->decompressing == NULL) {
+    compressor->record_compressing = ZSTD_createCCtx();
+    compressor->record_decompressing = ZSTD_createDCtx();
+    if (compressor->compressing == NULL || compressor->decompressing == NULL ||
+        compressor->record_compressing == NULL || compressor->record_decompressing == NULL) {
         gn_compressor_destroy(&compressor);
         return gn_fail(GN_ERR_MEMORY, "cannot allocate a zstd context");
     }
     ZSTD_CCtx_setParameter(compressor->compressing, ZSTD_c_compressionLevel, level);
     ZSTD_CCtx_setParameter(compressor->compressing, ZSTD_c_checksumFlag, 1);
+    ZSTD_CCtx *record = compressor->record_compressing;
+    ZSTD_CCtx_setParameter(record, ZSTD_c_compressionLevel, level);
+    ZSTD_CCtx_setParameter(record, ZSTD_c_checksumFlag, 0);
+    ZSTD_CCtx_setParameter(record, ZSTD_c_dictIDFlag, 0);
+    ZSTD_CCtx_setParameter(record, ZSTD_c_format, ZSTD_f_zstd1_magicless);
+    ZSTD_DCtx_setParameter(compressor->record_decompressing, ZSTD_d_format, ZSTD_f_zstd1_magicless);
     *ret_compressor = compressor;
     return GN_OK;
 }
@@ -42,6 +70,8 @@ void gn_compressor_destroy(gn_compressor **compressor)
         return;
     ZSTD_freeCCtx((*compressor)->compressing);
     ZSTD_freeDCtx((*compressor)->decompressing);
+    ZSTD_freeCCtx((*compressor)->record_compressing);
+    ZSTD_freeDCtx((*compressor)->record_decompressing);
     gn_free(compressor);
 }
 
@@ -89,6 +119,115 @@ gn_status gn_decompress(gn_compressor *compressor, const void *frame, size_t fra
     if (ZSTD_isError(written))
         return gn_fail(GN_ERR_CORRUPT, "zstd: %s", ZSTD_getErrorName(written));
     if (written != size)
+        return gn_fail(GN_ERR_CORRUPT, "zstd: the frame gave %zu bytes, not %zu", written, size);
+    return GN_OK;
+}
+
+gn_status gn_dictionary_create(gn_dictionary **ret_dictionary, const void *bytes, size_t size,
+                               int level)
+{
+    if (level < 1 || level > 19)
+        return gn_fail(GN_ERR_ARG, "compression level %d is outside [1, 19]", level);
+    if (size == 0 || ZDICT_getDictID(bytes, size) == 0)
+        return gn_fail(GN_ERR_CORRUPT, "dictionary: %zu bytes are none", size);
+    gn_dictionary *dictionary = NULL;
+    GN_TRY(gn_alloc(&dictionary, 1, sizeof *dictionary));
+    dictionary->size = size;
+    gn_status status = gn_alloc(&dictionary->bytes, size, 1);
+    if (status == GN_OK) {
+        memcpy(dictionary->bytes, bytes, size);
+        dictionary->compressing = ZSTD_createCDict(bytes, size, level);
+        dictionary->decompressing = ZSTD_createDDict(bytes, size);
+        if (dictionary->compressing == NULL || dictionary->decompressing == NULL)
+            status = gn_fail(GN_ERR_CORRUPT, "dictionary: %zu bytes are damaged", size);
+    }
+    if (status != GN_OK)
+        gn_dictionary_destroy(&dictionary);
+    else
+        *ret_dictionary = dictionary;
+    return status;
+}
+
+void gn_dictionary_destroy(gn_dictionary **dictionary)
+{
+    if (*dictionary == NULL)
+        return;
+    ZSTD_freeCDict((*dictionary)->compressing);
+    ZSTD_freeDDict((*dictionary)->decompressing);
+    gn_free(&(*dictionary)->bytes);
+    gn_free(dictionary);
+}
+
+const void *gn_dictionary_bytes(const gn_dictionary *dictionary, size_t *ret_size)
+{
+    *ret_size = dictionary->size;
+    return dictionary->bytes;
+}
+
+// Whole samples, evenly picked, are the content; zstd adds the entropy tables. On Atari frames that
+// is 10 to 50 % smaller and faster to decode than what the trainers of ZDICT pick, whose segments
+// are pieces of frames, and takes 10 ms instead of 200.
+gn_status gn_dictionary_train(const void *samples, const size_t *sample_size, size_t n,
+                              void *ret_bytes, size_t capacity, size_t *ret_size)
+{
+    enum { TABLES = 512 }; // more than they take
+    size_t total = 0, room = capacity > TABLES ? capacity - TABLES : 0;
+    for (size_t i = 0; i < n; i++)
+        total += sample_size[i];
+    size_t most = n == 0 || total == 0 ? 0 : room / ((total - 1) / n + 1);
+    size_t picks = n / GN_DICTIONARY_SHARE < most ? n / GN_DICTIONARY_SHARE : most;
+    if (picks == 0 || n > UINT_MAX)
+        return gn_fail(GN_ERR_EMPTY, "dictionary: %zu samples of %zu bytes give none of %zu bytes",
+                       n, total, capacity);
+    unsigned char *content = NULL;
+    GN_TRY(gn_alloc(&content, room, 1));
+    size_t used = 0, at = 0, picked = 0;
+    for (size_t i = 0; i < n && picked < picks; at += sample_size[i], i++)
+        if (i == (2 * picked + 1) * n / (2 * picks)) {
+            picked++;
+            if (sample_size[i] <= room - used) {
+                memcpy(content + used, (const unsigned char *)samples + at, sample_size[i]);
+                used += sample_size[i];
+            }
+        }
+    ZDICT_params_t parameters = { .compressionLevel = 3 }; // that the tables are made for
+    size_t size = ZDICT_finalizeDictionary(ret_bytes, capacity, content, used, samples, sample_size,
+                                           (unsigned)n, parameters);
+    gn_free(&content);
+    if (ZDICT_isError(size))
+        return gn_fail(GN_ERR_EMPTY, "dictionary: %zu samples of %zu bytes give none: %s", n, total,
+                       ZDICT_getErrorName(size));
+    *ret_size = size;
+    return GN_OK;
+}
+
+gn_status gn_compress_record(gn_compressor *compressor, const gn_dictionary *dictionary,
+                             const void *data, size_t size, void *ret_out, size_t capacity,
+                             size_t *ret_size)
+{
+    ZSTD_CCtx *context = compressor->record_compressing;
+    ZSTD_CCtx_refCDict(context, dictionary ? dictionary->compressing : NULL);
+    size_t written = ZSTD_compress2(context, ret_out, capacity, data, size);
+    if (ZSTD_isError(written)) {
+        if (ZSTD_getErrorCode(written) != ZSTD_error_dstSize_tooSmall)
+            return gn_fail(GN_ERR_BACKEND, "zstd: %s", ZSTD_getErrorName(written));
+        ZSTD_CCtx_reset(context, ZSTD_reset_session_only);
+        written = 0;
+    }
+    *ret_size = written;
+    return GN_OK;
+}
+
+gn_status gn_decompress_record(gn_compressor *compressor, const gn_dictionary *dictionary,
+                               const void *frame, size_t frame_size, void *ret_data, size_t size)
+{
+    ZSTD_DCtx *context = compressor->record_decompressing;
+    size_t written = dictionary ? ZSTD_decompress_usingDDict(context, ret_data, size, frame,
+                                                             frame_size, dictionary->decompressing)
+                                : ZSTD_decompressDCtx(context, ret_data, size, frame, frame_size);
+    if (ZSTD_isError(written))
+        return gn_fail(GN_ERR_CORRUPT, "zstd: %s", ZSTD_getErrorName(written));
+    if (written != size || frame_size == 0)
         return gn_fail(GN_ERR_CORRUPT, "zstd: the frame gave %zu bytes, not %zu", written, size);
     return GN_OK;
 }

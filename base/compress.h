@@ -46,9 +46,13 @@ void gn_dictionary_destroy(gn_dictionary **dictionary);
 // The bytes it was made of; valid as long as it lives.
 const void *gn_dictionary_bytes(const gn_dictionary *dictionary, size_t *ret_size);
 
-// Trains a dictionary of at most `capacity` bytes (1024 or more make sense) on n samples that lie
-// one after another. Same samples and library version: same bytes.
-// Errors: GN_ERR_EMPTY if the samples are too few or too unlike; GN_ERR_MEMORY.
+// A dictionary holds at most this share of its samples: too little to pay by being tried on them.
+enum { GN_DICTIONARY_SHARE = 32 };
+
+// Trains a dictionary of at most `capacity` bytes on n samples that lie one after another, in about
+// the time that compressing them takes. Same samples and library version: same bytes.
+// Errors: GN_ERR_EMPTY if the samples are fewer than GN_DICTIONARY_SHARE, larger than capacity or
+// no good for one; GN_ERR_MEMORY.
 gn_status gn_dictionary_train(const void *samples, const size_t *sample_size, size_t n,
                               void *ret_bytes, size_t capacity, size_t *ret_size);
 

@@ -25,7 +25,8 @@ typedef enum replay_codec_kind {
     REPLAY_CODEC_DELTA, // XOR with the key record before it, then zstd, with a dictionary if any
 } replay_codec_kind;
 
-// Delta: a key record at the beginning of a chunk, at each start, and after this many records.
+// Delta: a key record at the beginning of a chunk, at each start, and after this many records, so
+// that a key lies less than this many records back.
 enum { REPLAY_KEY_DISTANCE = 16 };
 
 // Where an encoded record lies in its chunk's body.
@@ -75,8 +76,8 @@ gn_status replay_coder_decode_run(replay_coder *coder, const gn_dictionary *dict
 void replay_coder_need(replay_codec_kind kind, const replay_place *place, size_t i, size_t n,
                        size_t *ret_from, size_t *ret_to);
 
-// Whether places [n] make sense for a body of `size` bytes, for readers of damaged files: ends do
-// not descend and the last is `size`; key records lie within the chunk and are key records.
+// Whether places [n] make sense for a body of `size` bytes, for readers of damaged files: ends
+// ascend and the last is `size`; key records lie within the chunk, near, and are key records.
 bool replay_places_fit(const replay_place *place, size_t n, size_t size);
 
 #endif

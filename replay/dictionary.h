@@ -22,15 +22,15 @@ enum { REPLAY_DICTIONARY_SIZE_MAX = 65536, REPLAY_DICTIONARY_REST = 16 };
 // nothing seen.
 typedef struct replay_dictionary_state {
     uint64_t id; // of the dictionary in use, counted from 1; 0: none
-    uint64_t chunks; // since the last training, that one included; 0: nothing seen
+    uint64_t chunks; // since the last training, that one included; 0: never trained
     uint64_t best; // bytes a record takes * 256, smallest since then
-    uint64_t due; // the next chunk is trained on
+    uint64_t last; // the same of the last chunk
 } replay_dictionary_state;
 
 typedef struct replay_dictionary replay_dictionary;
 
-// For chunks of at most records_max records encoded by coders of this kind and level. A kind that
-// takes no dictionary never gets one.
+// For chunks of at most records_max records encoded by coders of this kind and level. Only
+// REPLAY_CODEC_ZSTD_DICT gets dictionaries.
 // Errors: GN_ERR_MEMORY.
 gn_status replay_dictionary_create(replay_dictionary **ret_self, replay_codec_kind kind, int level,
                                    size_t record_size, size_t records_max);

@@ -141,6 +141,95 @@ static void wrong_arguments_are_named(void **state)
     free_frame(&f);
 }
 
+// Records that share most of their bytes, and a dictionary of them.
+enum { RECORDS = 200, RECORD_SIZE = 700, ROOM = 20000 };
+
+static void make_records(unsigned char record[RECORDS][RECORD_SIZE], size_t sizes[RECORDS])
+{
+    test_rng rng = test_rng_seed(9), same = test_rng_seed(10);
+    for (size_t j = 0; j < RECORD_SIZE; j++)
+        record[0][j] = (unsigned char)test_rng_next(&same);
+    for (size_t i = 0; i < RECORDS; i++) {
+        sizes[i] = RECORD_SIZE;
+        memcpy(record[i], record[0], RECORD_SIZE);
+        for (int k = 0; k < 9; k++)
+            record[i][test_rng_below(&rng, RECORD_SIZE)] = (unsigned char)test_rng_next(&rng);
+    }
+}
+
+static void records_come_back_with_and_without_a_dictionary(void **state)
+{
+    (void)state;
+    static unsigned char record[RECORDS][RECORD_SIZE], bytes[ROOM], again[ROOM];
+    size_t sizes[RECORDS], size = 0, size_again = 0, written = 0;
+    make_records(record, sizes);
+    expect_ok(gn_dictionary_train(record, sizes, RECORDS, bytes, ROOM, &size));
+    expect_ok(gn_dictionary_train(record, sizes, RECORDS, again, ROOM, &size_again));
+    assert_int_equal(size, size_again);
+    assert_memory_equal(bytes, again, size);
+    assert_true(size < RECORDS * RECORD_SIZE / GN_DICTIONARY_SHARE + 600);
+
+    gn_dictionary *dictionary = NULL;
+    expect_ok(gn_dictionary_create(&dictionary, bytes, size, 3));
+    assert_memory_equal(gn_dictionary_bytes(dictionary, &size_again), bytes, size);
+    assert_int_equal(size, size_again);
+    gn_compressor *compressor = NULL;
+    unsigned char out[RECORD_SIZE], back[RECORD_SIZE];
+    expect_ok(gn_compressor_create(&compressor, 3));
+    for (size_t i = 0; i < RECORDS; i++) {
+        expect_ok(gn_compress_record(compressor, dictionary, record[i], RECORD_SIZE, out,
+                                     RECORD_SIZE - 1, &written));
+        assert_true(written > 0 && written < RECORD_SIZE / 3);
+        expect_ok(gn_decompress_record(compressor, dictionary, out, written, back, RECORD_SIZE));
+        assert_memory_equal(back, record[i], RECORD_SIZE);
+        for (size_t cut = 0; cut < written; cut++)
+            expect_fails(GN_ERR_CORRUPT, "zstd: ",
+                         gn_decompress_record(compressor, dictionary, out, cut, back, RECORD_SIZE));
+        expect_fails(
+            GN_ERR_CORRUPT, "zstd: ",
+            gn_decompress_record(compressor, dictionary, out, written, back, RECORD_SIZE - 1));
+        // Noise to zstd without a dictionary: does not fit, and that is said by 0.
+        expect_ok(gn_compress_record(compressor, NULL, record[i], RECORD_SIZE, out, RECORD_SIZE - 1,
+                                     &written));
+        assert_int_equal(written, 0);
+    }
+    memset(record[1], 7, RECORD_SIZE);
+    expect_ok(gn_compress_record(compressor, NULL, record[1], RECORD_SIZE, out, 40, &written));
+    assert_true(written > 0);
+    expect_ok(gn_decompress_record(compressor, NULL, out, written, back, RECORD_SIZE));
+    assert_memory_equal(back, record[1], RECORD_SIZE);
+    gn_compressor_destroy(&compressor);
+    gn_dictionary_destroy(&dictionary);
+    assert_null(dictionary);
+    gn_dictionary_destroy(&dictionary);
+}
+
+static void no_dictionary_without_samples(void **state)
+{
+    (void)state;
+    static unsigned char record[RECORDS][RECORD_SIZE], bytes[ROOM];
+    size_t sizes[RECORDS] = { 0 }, size = 5;
+    expect_fails(GN_ERR_EMPTY, "0 samples",
+                 gn_dictionary_train(record, sizes, 0, bytes, ROOM, &size));
+    expect_fails(GN_ERR_EMPTY, "200 samples of 0 bytes",
+                 gn_dictionary_train(record, sizes, RECORDS, bytes, ROOM, &size));
+    make_records(record, sizes);
+    expect_fails(GN_ERR_EMPTY, "31 samples",
+                 gn_dictionary_train(record, sizes, 31, bytes, ROOM, &size));
+    expect_fails(GN_ERR_EMPTY, "none of 600 bytes",
+                 gn_dictionary_train(record, sizes, RECORDS, bytes, 600, &size));
+    assert_int_equal(size, 5);
+
+    gn_dictionary *none = NULL;
+    expect_ok(gn_dictionary_train(record, sizes, RECORDS, bytes, ROOM, &size));
+    expect_fails(GN_ERR_ARG, "level 20", gn_dictionary_create(&none, bytes, size, 20));
+    expect_fails(GN_ERR_CORRUPT, "0 bytes are none", gn_dictionary_create(&none, bytes, 0, 3));
+    expect_fails(GN_ERR_CORRUPT, "are none", gn_dictionary_create(&none, record, 700, 3));
+    memset(bytes + 8, 0xFF, 100);
+    expect_fails(GN_ERR_CORRUPT, "are damaged", gn_dictionary_create(&none, bytes, size, 3));
+    assert_null(none);
+}
+
 // Values of no input from the XXH3 specification (seed 0).
 static void sums_are_xxh3(void **state)
 {
@@ -185,5 +274,6 @@ static void a_digest_does_not_depend_on_the_blocks(void **state)
 }
 
 TEST_MAIN(data_comes_back, the_same_data_gives_the_same_bytes, no_flipped_bit_gives_wrong_data,
-          truncation_and_trailing_bytes_are_noticed, wrong_arguments_are_named, sums_are_xxh3,
-          a_digest_does_not_depend_on_the_blocks)
+          truncation_and_trailing_bytes_are_noticed, wrong_arguments_are_named,
+          records_come_back_with_and_without_a_dictionary, no_dictionary_without_samples,
+          sums_are_xxh3, a_digest_does_not_depend_on_the_blocks)

@@ -452,12 +452,8 @@ static void a_failed_allocation_anywhere_leaves_nothing_behind(void **state)
     two_runs_close(&runs);
 }
 
-<<<<<<< HEAD
 TEST_MAIN(a_run_stopped_after_every_round_ends_the_same, pixels_continue_with_the_same_bytes_too,
-=======
-TEST_MAIN(a_run_stopped_after_every_round_ends_the_same,
           a_batch_of_changing_size_survives_interruptions,
->>>>>>> w-d
           an_older_checkpoint_leads_to_the_same_end,
           a_longer_run_goes_on_where_the_shorter_one_ended,
           a_damaged_checkpoint_is_passed_over_and_reported, a_run_without_checkpoint_starts_again,
