@@ -77,7 +77,7 @@ typedef struct summary {
     const replay_view *view;
     replay_generation generation;
     uint64_t steps, ended, running; // episodes ended, running
-    spread reward, weight, age; // age in slots
+    spread reward, priority, age; // age in slots
     uint64_t chunk_bytes, raw_bytes; // of all chunks, as stored and as they would be
 } summary;
 
@@ -88,7 +88,7 @@ static void widen(spread *s, double value)
     s->sum += value;
 }
 
-static void add_slots(summary *s, const replay_slots *slots, double alpha, double epsilon)
+static void add_slots(summary *s, const replay_slots *slots)
 {
     for (size_t i = 0; i < slots->count; i++) {
         uint8_t flags = slots->flags[i];
@@ -99,28 +99,30 @@ static void add_slots(summary *s, const replay_slots *slots, double alpha, doubl
         s->steps++;
         widen(&s->reward, slots->reward[i]);
         widen(&s->age, (double)(slots->head - slots->position - i));
-        if (slots->weight)
-            widen(&s->weight,
-                  alpha > 0 ? replay_priority(slots->weight[i], alpha, epsilon) : slots->weight[i]);
+        if (slots->priority)
+            widen(&s->priority, (double)slots->priority[i]);
     }
 }
 
-// alpha 0: the weights stand for the priorities.
-static gn_status summarize(summary *ret_summary, replay_reader *reader, double alpha,
-                           double epsilon)
+static gn_status summarize(summary *ret_summary, replay_reader *reader)
 {
     const spread none = { INFINITY, -INFINITY, 0 };
-    summary s = { .view = replay_reader_view(reader), .reward = none, .weight = none, .age = none };
+    summary s = { .view = replay_reader_view(reader), .reward = none, .priority = none, .age = none };
     const replay_layout *layout = &s.view->layout;
     replay_slots slots;
     GN_TRY(replay_reader_begin(reader, 0, &s.generation));
     do {
         GN_TRY(replay_reader_next(reader, &slots));
-        add_slots(&s, &slots, alpha, epsilon);
+        add_slots(&s, &slots);
     } while (slots.count > 0);
     for (size_t i = 0; i < s.view->chunks; i++)
         s.chunk_bytes += s.view->chunk[i].size;
-    s.raw_bytes = s.view->chunks * replay_chunk_scratch(layout->chunk, layout->record_size);
+    for (size_t i = 0; i < s.view->bodies; i++)
+        s.chunk_bytes += s.view->body[i].size;
+    for (size_t i = 0; i < s.view->dictionaries; i++)
+        s.chunk_bytes += s.view->dictionary[i].size;
+    s.raw_bytes = s.view->chunks *
+                  replay_chunk_scratch(layout->chunk, replay_reader_record_size(reader), false);
     *ret_summary = s;
     return GN_OK;
 }
@@ -145,7 +147,7 @@ static void bytes_row(gn_text *out, const char *label, uint64_t bytes)
     gn_text_append(out, "%.4g %s, ", size, unit[i]);
 }
 
-static gn_status print_stat(const summary *s, const char *weight_label)
+static gn_status print_stat(const summary *s)
 {
     const replay_layout *layout = &s->view->layout;
     uint64_t capacity = layout->streams * layout->capacity;
@@ -164,7 +166,7 @@ static gn_status print_stat(const summary *s, const char *weight_label)
                    s->generation.number);
     spread_row(&out, "reward", &s->reward, s->steps);
     if (s->generation.prioritized)
-        spread_row(&out, weight_label, &s->weight, s->steps);
+        spread_row(&out, "priority", &s->priority, s->steps);
     spread_row(&out, "age in slots", &s->age, s->steps);
     row(&out, "chunks");
     gn_text_append(&out, "%zu of %u slots\n", s->view->chunks, layout->chunk);
@@ -189,7 +191,7 @@ static json_t *spread_json(const spread *s, uint64_t steps)
                      s->sum / (double)steps);
 }
 
-static gn_status print_stat_json(const summary *s, const char *weight_label)
+static gn_status print_stat_json(const summary *s)
 {
     const replay_layout *layout = &s->view->layout;
     json_t *generations = json_array();
@@ -206,7 +208,7 @@ static gn_status print_stat_json(const summary *s, const char *weight_label)
         (json_int_t)s->view->chunks, "chunk_bytes", (json_int_t)s->chunk_bytes, "raw_bytes",
         (json_int_t)s->raw_bytes, "disk_bytes", (json_int_t)s->view->file_bytes);
     if (root && s->generation.prioritized)
-        json_object_set_new(root, weight_label, spread_json(&s->weight, s->steps));
+        json_object_set_new(root, "priority", spread_json(&s->priority, s->steps));
     return cli_print_json(root);
 }
 
@@ -214,14 +216,10 @@ static gn_status run_stat(request *self)
 {
     replay_reader *reader;
     summary s;
-    double alpha = self->has_config ? self->config->replay.alpha : 0;
-    const char *weight_label = alpha > 0 ? "priority" : "weight";
     GN_TRY(replay_reader_open(&reader, self->folder, NULL));
-    gn_status status =
-        summarize(&s, reader, alpha, alpha > 0 ? self->config->replay.priority_epsilon : 0);
+    gn_status status = summarize(&s, reader);
     if (status == GN_OK)
-        status = cli_value(self->line, self->flags, "--json") ? print_stat_json(&s, weight_label)
-                                                              : print_stat(&s, weight_label);
+        status = cli_value(self->line, self->flags, "--json") ? print_stat_json(&s) : print_stat(&s);
     replay_reader_close(&reader);
     return status;
 }

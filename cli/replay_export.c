@@ -19,12 +19,12 @@ typedef struct export_table {
     const env_field *fields;
     size_t field_count; // 0: records are no numbers
     size_t record_size;
-    double alpha, epsilon;
     uint64_t rows;
     int64_t episodes;
 } export_table;
 
-static gn_status find_fields(export_table *table, const replay_view *view, const rl_config *config)
+static gn_status find_fields(export_table *table, const replay_reader *reader,
+                             const rl_config *config)
 {
     const env_class *class;
     const void *env_config;
@@ -32,11 +32,12 @@ static gn_status find_fields(export_table *table, const replay_view *view, const
     table->fields = class->fields;
     while (class->fields[table->field_count].name)
         table->field_count++;
-    table->record_size = view->layout.record_size;
+    table->record_size = replay_reader_record_size(reader);
     if (table->field_count > FIELDS_MAX ||
         (table->field_count > 0 && table->field_count * FIELD_SIZE != table->record_size))
-        return gn_fail(GN_ERR_STATE, "%s: records of %u bytes; those of %s have %zu", view->path,
-                       view->layout.record_size, class->name, table->field_count * FIELD_SIZE);
+        return gn_fail(GN_ERR_STATE, "%s: records of %zu bytes; those of %s have %zu",
+                       replay_reader_view(reader)->path, table->record_size, class->name,
+                       table->field_count * FIELD_SIZE);
     return GN_OK;
 }
 
@@ -88,7 +89,7 @@ static void add_step(export_table *table, const replay_slots *slots, size_t i)
     set_bit(table->terminated, row, flags & REPLAY_TERMINATED);
     set_bit(table->truncated, row, flags & REPLAY_TRUNCATED);
     if (table->priority)
-        table->priority[row] = replay_priority(slots->weight[i], table->alpha, table->epsilon);
+        table->priority[row] = (double)slots->priority[i];
     for (size_t f = 0; f < table->field_count; f++)
         memcpy(&table->field[f][row], record + table->fields[f].offset, FIELD_SIZE);
 }
@@ -144,12 +145,10 @@ gn_status cli_replay_export(replay_reader *reader, const rl_config *config, cons
                             uint64_t *ret_steps)
 {
     replay_generation generation;
-    export_table table = { .alpha = config->replay.alpha,
-                           .epsilon = config->replay.priority_epsilon };
-    GN_TRY(find_fields(&table, replay_reader_view(reader), config));
+    export_table table = { 0 };
+    GN_TRY(find_fields(&table, reader, config));
     GN_TRY(replay_reader_begin(reader, 0, &generation));
-    gn_status status =
-        allocate(&table, generation.slots, generation.prioritized && table.alpha > 0);
+    gn_status status = allocate(&table, generation.slots, generation.prioritized);
     if (status == GN_OK)
         status = collect(&table, reader);
     if (status == GN_OK)

@@ -6,7 +6,6 @@
 #include "replay/buffer_internal.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/mem.h"
 
@@ -221,7 +220,8 @@ static gn_status check_draw(const replay_buffer *buffer, const replay_draw *draw
         return gn_fail(GN_ERR_ARG,
                        "replay: batch of %zu steps, %u horizons: must be 1 to %zu, at most %u",
                        batch->size, horizons, batch->capacity, batch->horizons);
-    if (memcmp(&batch->spec, &buffer->spec, sizeof batch->spec) != 0)
+    if (batch->spec.stack != buffer->spec.stack ||
+        batch->spec.record_size != buffer->spec.record_size)
         return gn_fail(GN_ERR_ARG, "replay: the batch is made for %u records of %u bytes, not %u of %u",
                        batch->spec.stack, batch->spec.record_size, buffer->spec.stack,
                        buffer->spec.record_size);

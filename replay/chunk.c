@@ -144,7 +144,7 @@ gn_status replay_chunk_decode(gn_compressor *compressor, const void *bytes, size
                               replay_chunk_about *ret_about)
 {
     bool packed = columns->place != NULL;
-    chunk_header header;
+    chunk_header header = { 0 };
     GN_TRY(read_header(&header, bytes, size, n, columns->record_size, first_position));
     GN_TRY(gn_decompress(compressor, (const unsigned char *)bytes + sizeof header,
                          size - sizeof header, scratch,

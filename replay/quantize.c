@@ -19,6 +19,12 @@ size_t replay_quantized_size(size_t floats, int bits)
     return HEAD + floats * (size_t)bits / 8;
 }
 
+size_t replay_quantized_floats(size_t size, int bits)
+{
+    size_t code_size = (size_t)bits / 8;
+    return size > HEAD && (size - HEAD) % code_size == 0 ? (size - HEAD) / code_size : 0;
+}
+
 static bool all_finite(const float *record, size_t floats)
 {
     uint32_t bad = 0;

@@ -17,6 +17,9 @@
 // Bytes of a quantized record. bits: 8 or 16.
 size_t replay_quantized_size(size_t floats, int bits);
 
+// Values of a quantized record of `size` bytes; 0 if none has this size.
+size_t replay_quantized_floats(size_t size, int bits);
+
 // Shapes:  record: [floats]; ret_bytes: [replay_quantized_size(floats, bits)].
 // Errors:  GN_ERR_NUMERIC naming the first value that is not finite, or a range beyond float32.
 gn_status replay_quantize(const float *restrict record, size_t floats, int bits,

@@ -296,6 +296,12 @@ const unsigned char *state_cache_get(state_cache *cache, uint64_t key)
     return cache->value + index * cache->layout.stride;
 }
 
+bool state_cache_holds(const state_cache *cache, uint64_t key)
+{
+    table_entry entry = cache->table[find_key(cache, key)];
+    return entry.reference != 0 && is_value(cache, entry);
+}
+
 unsigned char *state_cache_put(state_cache *cache, uint64_t key)
 {
     table_entry known = cache->table[find_key(cache, key)];

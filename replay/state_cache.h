@@ -33,6 +33,7 @@
 #ifndef REPLAY_STATE_CACHE_H
 #define REPLAY_STATE_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -58,6 +59,9 @@ void state_cache_destroy(state_cache **cache);
 
 // The value of a key, or NULL. Valid until the next put, remove or clear. Shape: [value_size].
 const unsigned char *state_cache_get(state_cache *cache, uint64_t key);
+
+// Whether the value of a key is there; counts no use.
+bool state_cache_holds(const state_cache *cache, uint64_t key);
 
 // Room for the value of a key that the cache does not hold; the caller fills all of it. May evict
 // one other value. Starts at a multiple of 16 bytes. Shape: [value_size].

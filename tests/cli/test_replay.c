@@ -66,7 +66,7 @@ typedef struct naive_step {
     int64_t step, episode;
     float reward;
     bool terminated, truncated;
-    double weight;
+    float priority;
     uint32_t record[4];
 } naive_step;
 
@@ -108,7 +108,7 @@ static void decode_naively(naive_run *run, const char *folder)
             step->reward = slots.reward[i];
             step->terminated = slots.flags[i] & REPLAY_TERMINATED;
             step->truncated = slots.flags[i] & REPLAY_TRUNCATED;
-            step->weight = slots.weight[i];
+            step->priority = slots.priority[i];
             run->ended += step->terminated || step->truncated;
             memcpy(step->record, slots.record + i * sizeof step->record, sizeof step->record);
         }
@@ -127,7 +127,7 @@ static void stat_says_what_the_buffer_holds(void **state)
     double sum = 0, least = INFINITY, most = -INFINITY, most_priority = 0;
     for (size_t i = 0; i < naive.steps; i++) {
         double reward = naive.step[i].reward;
-        double priority = pow(naive.step[i].weight, 1 / 0.6) - 1e-6;
+        double priority = (double)naive.step[i].priority;
         sum += reward;
         least = reward < least ? reward : least;
         most = reward > most ? reward : most;
@@ -206,7 +206,7 @@ static void expect_rows(const char *path, const naive_run *naive)
         assert_true(VALUE(float, 4, row) == step->reward);
         assert_true(bit_of(batch.children[5], row) == step->terminated);
         assert_true(bit_of(batch.children[6], row) == step->truncated);
-        assert_true(fabs(pow(VALUE(double, 7, row) + 1e-6, 0.6) - step->weight) < 1e-12);
+        assert_true(VALUE(double, 7, row) == (double)step->priority);
         for (size_t field = 0; field < 4; field++)
             assert_int_equal(VALUE(uint32_t, 8 + field, row), step->record[field]);
     }

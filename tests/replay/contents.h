@@ -20,7 +20,7 @@ typedef struct slot_contents {
     uint8_t flags;
     int32_t action;
     float reward;
-    double weight; // 0 in uniform mode
+    float priority; // 0 in uniform mode
     unsigned char record[FEED_RECORD];
 } slot_contents;
 
@@ -28,6 +28,19 @@ typedef struct contents {
     size_t count;
     slot_contents slot[CONTENTS_MAX];
 } contents;
+
+static inline void contents_record(const replay_buffer *buffer, uint32_t stream, uint64_t position,
+                                   unsigned char *ret_record)
+{
+    const unsigned char *stored = replay_records_at(buffer->records, stream, position);
+    if (stored) {
+        memcpy(ret_record, stored, FEED_RECORD);
+        return;
+    }
+    replay_read read = replay_records_read(buffer->records, stream, position, 1);
+    read.to = ret_record;
+    expect_ok(replay_fetch(buffer->fetcher, &read, 1));
+}
 
 // The rings themselves, slot by slot.
 static inline void contents_of_buffer(contents *ret_contents, const replay_buffer *buffer)
@@ -42,11 +55,11 @@ static inline void contents_of_buffer(contents *ret_contents, const replay_buffe
             memset(out, 0, sizeof *out);
             out->stream = stream;
             out->position = at;
-            out->flags = buffer->columns.flags[slot];
-            out->action = buffer->columns.action[slot];
-            out->reward = buffer->columns.reward[slot];
-            out->weight = buffer->tree ? sum_tree_weights(buffer->tree)[slot] : 0;
-            memcpy(out->record, buffer->columns.record + slot * FEED_RECORD, FEED_RECORD);
+            out->flags = buffer->step[slot].flags;
+            out->action = buffer->step[slot].action;
+            out->reward = buffer->step[slot].reward;
+            out->priority = buffer->step[slot].priority;
+            contents_record(buffer, stream, at, out->record);
         }
     }
 }
@@ -69,7 +82,7 @@ static inline gn_status contents_of_reader(contents *ret_contents, replay_reader
             out->flags = slots.flags[i];
             out->action = slots.action[i];
             out->reward = slots.reward[i];
-            out->weight = slots.weight ? slots.weight[i] : 0;
+            out->priority = slots.priority ? slots.priority[i] : 0;
             memcpy(out->record, slots.record + i * FEED_RECORD, FEED_RECORD);
         }
     }

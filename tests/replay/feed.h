@@ -75,15 +75,31 @@ static inline void feed_train(step_feed *from, replay_buffer *buffer)
         return;
     replay_batch *batch;
     gn_random random = gn_random_stream(test_rng_next(&from->rng), GN_RANDOM_SAMPLE, 0);
-    expect_ok(replay_batch_create(&batch, BATCH, FEED_RECORD));
+    expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, FEED_RECORD, 1 }, BATCH, 1));
     for (int round = 0; round < ROUNDS; round++) {
         float priority[BATCH];
-        expect_ok(replay_buffer_sample(buffer, 3, 0.9, 0.5, &random, batch));
+        expect_ok(replay_buffer_sample(buffer, &(replay_draw){ { 3 }, 1, 0.9, 0.5 }, &random, batch));
         for (int i = 0; i < BATCH; i++)
             priority[i] = (float)(4 * test_rng_unit(&from->rng));
         expect_ok(replay_buffer_set_priorities(buffer, batch->item, priority, BATCH));
     }
     replay_batch_destroy(&batch);
+}
+
+// Checksum of what a buffer holds.
+static inline uint64_t feed_checksum(replay_buffer *buffer)
+{
+    uint64_t checksum = 0;
+    expect_ok(replay_buffer_checksum(buffer, &checksum));
+    return checksum;
+}
+
+// Commits and waits until it is done.
+static inline gn_status feed_commit(replay_buffer *buffer, uint64_t generation, uint64_t oldest,
+                                    uint64_t *ret_checksum)
+{
+    GN_TRY(replay_buffer_commit(buffer, generation, oldest));
+    return replay_buffer_await(buffer, ret_checksum);
 }
 
 static inline replay_config feed_config(int64_t capacity, int64_t chunk, bool prioritized)

@@ -89,8 +89,8 @@ static void check_step(const twin_buffer *twin, int64_t n_step, double gamma,
         total += pow(gamma, (double)k) * at->step.reward;
         discount = at->step.terminated ? 0 : pow(gamma, (double)(k + 1));
     }
-    assert_memory_equal(batch->record + i * FEED_RECORD, first->record, FEED_RECORD);
-    assert_memory_equal(batch->next_record + i * FEED_RECORD, at->record, FEED_RECORD);
+    assert_memory_equal(batch->record + i * batch->stride, first->record, FEED_RECORD);
+    assert_memory_equal(batch->next_record[0] + i * batch->stride, at->record, FEED_RECORD);
     assert_int_equal(batch->action[i], first->step.action);
     assert_true(fabs(batch->reward[i] - total) <= 1e-6 * fabs(total));
     assert_true(fabs(batch->discount[i] - discount) <= 1e-6);
@@ -138,8 +138,8 @@ static void run_against_twin(uint64_t seed, uint32_t streams, int64_t capacity, 
     uint64_t late[BATCH] = { 0 }; // a batch of some rounds ago: its steps may be gone
     replay_buffer *buffer;
     replay_batch *batch;
-    expect_ok(replay_buffer_create(&buffer, &twin.config, streams, FEED_RECORD, NULL, NULL));
-    expect_ok(replay_batch_create(&batch, BATCH, FEED_RECORD));
+    expect_ok(replay_buffer_create(&buffer, &twin.config, &(replay_spec){ streams, FEED_RECORD, 1 }, NULL, NULL));
+    expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, FEED_RECORD, 1 }, BATCH, 1));
     for (int round = 0; round < ROUNDS; round++) {
         for (uint64_t n = test_rng_below(&feed.rng, 10); n > 0; n--) {
             feed_step step = feed_draw(&feed);
@@ -152,7 +152,7 @@ static void run_against_twin(uint64_t seed, uint32_t streams, int64_t capacity, 
             continue;
         int64_t n_step = 1 + (int64_t)test_rng_below(&feed.rng, 6);
         double gamma = test_rng_unit(&feed.rng), beta = test_rng_unit(&feed.rng);
-        expect_ok(replay_buffer_sample(buffer, n_step, gamma, beta, &random, batch));
+        expect_ok(replay_buffer_sample(buffer, &(replay_draw){ { n_step }, 1, gamma, beta }, &random, batch));
         for (size_t i = 0; i < BATCH; i++)
             check_step(&twin, n_step, gamma, batch, i);
         check_weights(&twin, beta, batch);
@@ -201,7 +201,7 @@ static replay_buffer *buffer_of(int64_t capacity, bool prioritized)
     replay_config config = feed_config(capacity, 1024, prioritized);
     config.priority_epsilon = 0;
     replay_buffer *buffer;
-    expect_ok(replay_buffer_create(&buffer, &config, 1, 1, NULL, NULL));
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ 1, 1, 1 }, NULL, NULL));
     return buffer;
 }
 
@@ -224,8 +224,8 @@ static replay_batch *sample_all(replay_buffer *buffer, int64_t n_step, double ga
     enum { BATCH = 256 };
     replay_batch *batch;
     gn_random random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0);
-    expect_ok(replay_batch_create(&batch, BATCH, 1));
-    expect_ok(replay_buffer_sample(buffer, n_step, gamma, 0.4, &random, batch));
+    expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, BATCH, 1));
+    expect_ok(replay_buffer_sample(buffer, &(replay_draw){ { n_step }, 1, gamma, 0.4 }, &random, batch));
     for (size_t i = 0; i < BATCH; i++)
         rows[batch->action[i]] = i;
     return batch;
@@ -247,8 +247,8 @@ static void three_step_returns_of_an_episode(void **state)
             size_t row = rows[step + 1];
             assert_true(fabs(batch->reward[row] - returns[step]) < 1e-6);
             assert_true(fabs(batch->discount[row] - discount[step]) < 1e-6);
-            assert_int_equal(batch->record[row], 'a' + step);
-            assert_int_equal(batch->next_record[row], step < 1 ? 'd' : 'e');
+            assert_int_equal(batch->record[row * batch->stride], 'a' + step);
+            assert_int_equal(batch->next_record[0][row * batch->stride], step < 1 ? 'd' : 'e');
         }
         replay_batch_destroy(&batch);
         replay_buffer_destroy(&buffer);
@@ -268,7 +268,7 @@ static void n_steps_stop_at_the_newest_slot(void **state)
     for (int step = 0; step < 3; step++) {
         assert_true(batch->reward[rows[step + 3]] == (float)returns[step]);
         assert_true(batch->discount[rows[step + 3]] == (float)discounts[step]);
-        assert_int_equal(batch->next_record[rows[step + 3]], 'f');
+        assert_int_equal(batch->next_record[0][rows[step + 3] * batch->stride], 'f');
     }
     replay_batch_destroy(&batch);
     replay_buffer_destroy(&buffer);
@@ -286,8 +286,8 @@ static void weights_of_four_priorities(void **state)
                                            (float[]){ 1, 2, 3, 4 }, 4));
     replay_batch *batch;
     gn_random random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0);
-    expect_ok(replay_batch_create(&batch, BATCH, 1));
-    expect_ok(replay_buffer_sample(buffer, 1, 0.9, 0.4, &random, batch));
+    expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, BATCH, 1));
+    expect_ok(replay_buffer_sample(buffer, &(replay_draw){ { 1 }, 1, 0.9, 0.4 }, &random, batch));
     size_t times[4] = { 0 };
     for (size_t i = 0; i < BATCH; i++) {
         times[batch->item[i]]++;
@@ -349,8 +349,8 @@ static void check_frequencies(bool prioritized)
     gn_random random = gn_random_stream(6, GN_RANDOM_SAMPLE, 0);
     replay_buffer *buffer;
     replay_batch *batch;
-    expect_ok(replay_buffer_create(&buffer, &config, STREAMS, FEED_RECORD, NULL, NULL));
-    expect_ok(replay_batch_create(&batch, BATCH, FEED_RECORD));
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 }, NULL, NULL));
+    expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, FEED_RECORD, 1 }, BATCH, 1));
     uint64_t head[STREAMS] = { 0 };
     size_t count = 0;
     while (count < STEPS) {
@@ -366,7 +366,7 @@ static void check_frequencies(bool prioritized)
         priority[i] = (float)(1 + steps[i] % 7);
     expect_ok(replay_buffer_set_priorities(buffer, steps, priority, STEPS));
     for (int draw = 0; draw < DRAWS; draw++) {
-        expect_ok(replay_buffer_sample(buffer, 1, 0.9, 1, &random, batch));
+        expect_ok(replay_buffer_sample(buffer, &(replay_draw){ { 1 }, 1, 0.9, 1 }, &random, batch));
         for (size_t i = 0; i < BATCH; i++)
             times[batch->item[i]]++;
     }
@@ -401,20 +401,20 @@ static void calls_out_of_order_and_bad_values_are_refused(void **state)
     unsigned char record = 0;
     replay_batch *batch;
     gn_random random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0);
-    expect_ok(replay_batch_create(&batch, 4, 1));
-    expect_fails(GN_ERR_EMPTY, "no step", replay_buffer_sample(buffer, 1, 1, 1, &random, batch));
+    expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, 4, 1));
+    expect_fails(GN_ERR_EMPTY, "no step", replay_buffer_sample(buffer, &(replay_draw){ { 1 }, 1, 1, 1 }, &random, batch));
     expect_fails(GN_ERR_STATE, "stream 0: no episode is running",
                  replay_buffer_add(buffer, 0, 0, 0, false, false, &record));
     expect_fails(GN_ERR_ARG, "stream 1: must be below 1", replay_buffer_begin(buffer, 1, &record));
     expect_ok(replay_buffer_begin(buffer, 0, &record));
-    expect_fails(GN_ERR_EMPTY, "no step", replay_buffer_sample(buffer, 1, 1, 1, &random, batch));
+    expect_fails(GN_ERR_EMPTY, "no step", replay_buffer_sample(buffer, &(replay_draw){ { 1 }, 1, 1, 1 }, &random, batch));
     expect_fails(GN_ERR_STATE, "an episode is running", replay_buffer_begin(buffer, 0, &record));
     expect_fails(GN_ERR_NUMERIC, "reward nan",
                  replay_buffer_add(buffer, 0, 0, NAN, false, false, &record));
     expect_ok(replay_buffer_add(buffer, 0, 0, 1, true, false, &record));
-    expect_fails(GN_ERR_ARG, "0 steps", replay_buffer_sample(buffer, 0, 1, 1, &random, batch));
-    expect_fails(GN_ERR_ARG, "gamma 1.5", replay_buffer_sample(buffer, 1, 1.5, 1, &random, batch));
-    uint64_t before = replay_buffer_checksum(buffer);
+    expect_fails(GN_ERR_ARG, "0 steps", replay_buffer_sample(buffer, &(replay_draw){ { 0 }, 1, 1, 1 }, &random, batch));
+    expect_fails(GN_ERR_ARG, "gamma 1.5", replay_buffer_sample(buffer, &(replay_draw){ { 1 }, 1, 1.5, 1 }, &random, batch));
+    uint64_t before = feed_checksum(buffer);
     expect_fails(GN_ERR_NUMERIC, "priority -1 of item 0",
                  replay_buffer_set_priorities(buffer, (uint64_t[]){ 0, 0 }, (float[]){ 5, -1 }, 2));
     expect_fails(GN_ERR_NUMERIC, "priority nan of item 0",
@@ -423,18 +423,18 @@ static void calls_out_of_order_and_bad_values_are_refused(void **state)
                  replay_buffer_set_priorities(buffer, (uint64_t[]){ 1 }, (float[]){ 1 }, 1));
     expect_fails(GN_ERR_ARG, "item 2 is no step", // not written yet
                  replay_buffer_set_priorities(buffer, (uint64_t[]){ 2 }, (float[]){ 1 }, 1));
-    assert_int_equal(replay_buffer_checksum(buffer), before);
+    assert_int_equal(feed_checksum(buffer), before);
     replay_batch_destroy(&batch);
     replay_buffer_destroy(&buffer);
 
     replay_config config = feed_config(7, 1024, false);
     expect_fails(GN_ERR_CONFIG, "replay.capacity: 7 leaves each of 4 environments 1 slots",
-                 replay_buffer_create(&buffer, &config, 4, 1, NULL, NULL));
+                 replay_buffer_create(&buffer, &config, &(replay_spec){ 4, 1, 1 }, NULL, NULL));
     config = feed_config(10, 1024, true);
     config.alpha = -1;
     expect_fails(GN_ERR_CONFIG, "replay.alpha: -1 must be 0 to 1",
-                 replay_buffer_create(&buffer, &config, 1, 1, NULL, NULL));
-    expect_fails(GN_ERR_ARG, "0 steps", replay_batch_create(&batch, 0, 1));
+                 replay_buffer_create(&buffer, &config, &(replay_spec){ 1, 1, 1 }, NULL, NULL));
+    expect_fails(GN_ERR_ARG, "0 steps", replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, 0, 1));
 }
 
 static void steady_state_allocates_nothing(void **state)
@@ -448,12 +448,12 @@ static void steady_state_allocates_nothing(void **state)
         float priority[BATCH] = { 0 };
         gn_random random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0);
         step_feed feed = feed_seed(1, 4);
-        expect_ok(replay_buffer_create(&buffer, &config, 4, FEED_RECORD, NULL, NULL));
-        expect_ok(replay_batch_create(&batch, BATCH, FEED_RECORD));
+        expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ 4, FEED_RECORD, 1 }, NULL, NULL));
+        expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, FEED_RECORD, 1 }, BATCH, 1));
         uint64_t allocations = gn_mem_allocations();
         for (int round = 0; round < 50; round++) {
             feed_add(&feed, buffer, 50);
-            expect_ok(replay_buffer_sample(buffer, 3, 0.9, 0.4, &random, batch));
+            expect_ok(replay_buffer_sample(buffer, &(replay_draw){ { 3 }, 1, 0.9, 0.4 }, &random, batch));
             expect_ok(replay_buffer_set_priorities(buffer, batch->item, priority, BATCH));
         }
         assert_int_equal(gn_mem_allocations(), allocations);
@@ -472,9 +472,9 @@ static void failed_allocations_leak_nothing(void **state)
         replay_buffer *buffer = NULL;
         replay_batch *batch = NULL;
         gn_mem_fail_at(n);
-        status = replay_buffer_create(&buffer, &config, 4, FEED_RECORD, NULL, NULL);
+        status = replay_buffer_create(&buffer, &config, &(replay_spec){ 4, FEED_RECORD, 1 }, NULL, NULL);
         if (status == GN_OK)
-            status = replay_batch_create(&batch, 32, FEED_RECORD);
+            status = replay_batch_create(&batch, &(replay_spec){ 1, FEED_RECORD, 1 }, 32, 1);
         gn_mem_fail_at(0);
         assert_true(status == GN_OK || status == GN_ERR_MEMORY);
         replay_batch_destroy(&batch);

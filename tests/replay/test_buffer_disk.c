@@ -24,9 +24,15 @@ static replay_buffer *open_buffer(const char *folder, bool prioritized)
 {
     replay_config config = feed_config(CAPACITY, CHUNK, prioritized);
     replay_buffer *buffer;
-    expect_ok(replay_buffer_create(&buffer, &config, STREAMS, FEED_RECORD, folder, "run"));
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 }, folder, "run"));
     return buffer;
 }
+
+// What two buffers must have in common: `contents` is equal for disk and RAM, `state` names a
+// generation on disk.
+typedef struct sums {
+    uint64_t contents, state;
+} sums;
 
 // One round of a run: steps and training, as many as the feed says.
 static void feed_round(step_feed *feed, replay_buffer *buffer)
@@ -35,12 +41,12 @@ static void feed_round(step_feed *feed, replay_buffer *buffer)
     feed_train(feed, buffer);
 }
 
-static uint64_t commit(replay_buffer *buffer, uint64_t generation, uint64_t oldest)
+static sums commit(replay_buffer *buffer, uint64_t generation, uint64_t oldest)
 {
-    uint64_t checksum;
-    expect_ok(replay_buffer_commit(buffer, generation, oldest, &checksum));
-    assert_int_equal(checksum, replay_buffer_checksum(buffer));
-    return checksum;
+    sums sum = { .contents = feed_checksum(buffer) };
+    expect_ok(feed_commit(buffer, generation, oldest, &sum.state));
+    assert_int_equal(sum.contents, feed_checksum(buffer));
+    return sum;
 }
 
 static void disk_and_ram_hold_the_same_and_every_kept_generation_comes_back(void **state)
@@ -53,13 +59,13 @@ static void disk_and_ram_hold_the_same_and_every_kept_generation_comes_back(void
         replay_buffer *disk = open_buffer(folder, prioritized);
         replay_buffer *ram = open_buffer(NULL, prioritized);
         step_feed feed = feed_seed(1, STREAMS), after[GENERATIONS + 1];
-        uint64_t checksum[GENERATIONS + 1];
+        sums sum[GENERATIONS + 1];
         for (uint64_t i = 1; i <= GENERATIONS; i++) {
             step_feed same = feed;
             feed_round(&feed, disk);
             feed_round(&same, ram);
-            checksum[i] = commit(disk, i, i < KEPT ? 0 : i - KEPT + 1);
-            assert_int_equal(checksum[i], replay_buffer_checksum(ram));
+            sum[i] = commit(disk, i, i < KEPT ? 0 : i - KEPT + 1);
+            assert_int_equal(sum[i].contents, feed_checksum(ram));
             after[i] = feed;
         }
         feed_round(&feed, disk); // abandoned
@@ -68,14 +74,16 @@ static void disk_and_ram_hold_the_same_and_every_kept_generation_comes_back(void
                 replay_buffer_destroy(&disk);
                 disk = open_buffer(folder, prioritized);
             }
-            expect_ok(replay_buffer_rollback(disk, i, checksum[i]));
-            assert_int_equal(replay_buffer_checksum(disk), checksum[i]);
+            expect_ok(replay_buffer_rollback(disk, i, sum[i].state));
+            assert_int_equal(feed_checksum(disk), sum[i].contents);
         }
         uint64_t oldest = GENERATIONS - KEPT + 1;
         expect_fails(GN_ERR_NOT_FOUND, "no generation", replay_buffer_rollback(disk, 3, 0));
         feed = after[oldest];
         feed_round(&feed, disk);
-        assert_int_equal(commit(disk, oldest + 1, 0), checksum[oldest + 1]);
+        sums again = commit(disk, oldest + 1, 0);
+        assert_int_equal(again.contents, sum[oldest + 1].contents);
+        assert_int_equal(again.state, sum[oldest + 1].state);
         replay_buffer_destroy(&disk);
         replay_buffer_destroy(&ram);
         test_temp_remove(folder);
@@ -92,20 +100,21 @@ static void the_smallest_rings_work_and_old_chunks_go(void **state)
         char folder[GN_PATH_SIZE];
         test_temp_folder(folder);
         replay_buffer *disk, *ram;
-        expect_ok(replay_buffer_create(&disk, &config, 1, FEED_RECORD, folder, "run"));
-        expect_ok(replay_buffer_create(&ram, &config, 1, FEED_RECORD, NULL, NULL));
+        expect_ok(replay_buffer_create(&disk, &config, &(replay_spec){ 1, FEED_RECORD, 1 }, folder, "run"));
+        expect_ok(replay_buffer_create(&ram, &config, &(replay_spec){ 1, FEED_RECORD, 1 }, NULL, NULL));
         step_feed feed = feed_seed((uint64_t)ring, 1);
         for (uint64_t i = 1; i <= GENERATIONS; i++) {
             step_feed same = feed;
             feed_round(&feed, disk);
             feed_round(&same, ram);
-            uint64_t checksum = commit(disk, i, i);
-            assert_int_equal(checksum, replay_buffer_checksum(ram));
-            expect_ok(replay_buffer_rollback(disk, i, checksum));
+            sums sum = commit(disk, i, i);
+            assert_int_equal(sum.contents, feed_checksum(ram));
+            expect_ok(replay_buffer_rollback(disk, i, sum.state));
+            assert_int_equal(feed_checksum(disk), sum.contents);
         }
         replay_buffer_destroy(&disk);
         replay_buffer_destroy(&ram);
-        const replay_layout layout = { 1, FEED_RECORD, (uint64_t)ring, (uint32_t)ring - 1 };
+        const replay_layout layout = { .streams = 1, .record_size = FEED_RECORD, .capacity = (uint64_t)ring, .chunk = (uint32_t)ring - 1 };
         unsigned char bytes[1024];
         size_t size;
         replay_store *store;
@@ -126,16 +135,16 @@ static void nothing_is_added_before_the_rollback_that_is_due(void **state)
     replay_buffer *buffer = open_buffer(folder, true);
     step_feed feed = feed_seed(2, STREAMS);
     feed_round(&feed, buffer);
-    uint64_t checksum = commit(buffer, 1, 0), other;
+    uint64_t checksum = commit(buffer, 1, 0).state, other;
     replay_buffer_destroy(&buffer);
     buffer = open_buffer(folder, true);
     expect_fails(GN_ERR_STATE, "roll back", replay_buffer_begin(buffer, 0, record));
-    expect_fails(GN_ERR_STATE, "roll back", replay_buffer_commit(buffer, 2, 0, &other));
+    expect_fails(GN_ERR_STATE, "roll back", feed_commit(buffer, 2, 0, &other));
     expect_ok(replay_buffer_rollback(buffer, 1, checksum));
     feed_round(&feed, buffer);
-    uint64_t before = replay_buffer_checksum(buffer);
+    uint64_t before = feed_checksum(buffer);
     expect_fails(GN_ERR_NOT_FOUND, "no generation 7", replay_buffer_rollback(buffer, 7, 0));
-    assert_int_equal(replay_buffer_checksum(buffer), before);
+    assert_int_equal(feed_checksum(buffer), before);
     expect_fails(GN_ERR_CORRUPT, "generation 1 has checksum",
                  replay_buffer_rollback(buffer, 1, checksum + 1));
     assert_int_equal(replay_buffer_count(buffer), 0);
@@ -154,7 +163,7 @@ static void chunks_without_any_generation_are_removed(void **state)
 {
     (void)state;
     enum { SIZE = 300, PUTS = 16000 };
-    const replay_layout layout = { STREAMS, FEED_RECORD, CAPACITY / STREAMS, CHUNK };
+    const replay_layout layout = { .streams = STREAMS, .record_size = FEED_RECORD, .capacity = CAPACITY / STREAMS, .chunk = CHUNK };
     static unsigned char bytes[SIZE];
     char folder[GN_PATH_SIZE];
     size_t size;
@@ -162,7 +171,7 @@ static void chunks_without_any_generation_are_removed(void **state)
     replay_store *store;
     expect_ok(replay_store_open(&store, folder, "run", &layout));
     for (uint64_t chunk = 0; chunk < PUTS; chunk++) // until the queue is written
-        expect_ok(replay_store_put_chunk(store, chunk, 0, bytes, SIZE));
+        expect_ok(replay_store_put_chunk(store, chunk, 0, bytes, SIZE, NULL, 0));
     expect_ok(replay_store_get_chunk(store, 0, 0, bytes, SIZE, &size));
     replay_store_close(&store);
     replay_buffer *buffer = open_buffer(folder, false);
@@ -193,16 +202,17 @@ static void digest_database(MDB_txn *txn, MDB_dbi database, gn_digest *digest)
 // All entries of a store, as mdb_dump would list them.
 static void digest_store(const char *folder, char ret_text[33])
 {
-    static const char *const names[] = { "about", "chunk", "generation" };
+    static const char *const names[] = { "about", "body", "chunk", "dictionary", "generation" };
+    enum { NAMES = sizeof names / sizeof *names };
     MDB_env *env;
     MDB_txn *txn;
     gn_digest *digest;
     expect_ok(gn_digest_create(&digest));
     assert_int_equal(mdb_env_create(&env), 0);
-    assert_int_equal(mdb_env_set_maxdbs(env, 3), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, NAMES), 0);
     assert_int_equal(mdb_env_open(env, folder, MDB_RDONLY, 0), 0);
     assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < NAMES; i++) {
         MDB_dbi database;
         assert_int_equal(mdb_dbi_open(txn, names[i], 0, &database), 0);
         digest_database(txn, database, digest);
@@ -225,7 +235,7 @@ static void what_was_abandoned_leaves_no_trace(void **state)
     for (uint64_t i = 1; i <= GENERATIONS; i++) {
         step_feed same = feed, future;
         feed_round(&feed, a);
-        uint64_t checksum = commit(a, i, i - 1);
+        uint64_t checksum = commit(a, i, i - 1).state;
         feed_round(&same, b);
         commit(b, i, i - 1);
         if (i % 4 != 0)
@@ -265,12 +275,12 @@ static void a_cleared_buffer_is_a_new_one(void **state)
     replay_buffer_destroy(&b);
     b = open_buffer(cleared, true); // a rollback is due: clearing does as well
     expect_ok(replay_buffer_clear(b));
-    assert_int_equal(replay_buffer_checksum(a), replay_buffer_checksum(b));
+    assert_int_equal(feed_checksum(a), feed_checksum(b));
     for (uint64_t i = 1; i <= 5; i++) {
         step_feed same = feed;
         feed_round(&feed, a);
         feed_round(&same, b);
-        assert_int_equal(commit(a, i, 0), commit(b, i, 0));
+        assert_int_equal(commit(a, i, 0).state, commit(b, i, 0).state);
     }
     replay_buffer_destroy(&a);
     replay_buffer_destroy(&b);
@@ -284,7 +294,8 @@ static void a_cleared_buffer_is_a_new_one(void **state)
 // --- kill -9
 
 typedef struct promise {
-    uint64_t generation, checksum;
+    uint64_t generation;
+    sums sum;
 } promise;
 
 // The child: a run that goes on from `from` until it is killed, and says what it committed.
@@ -292,11 +303,11 @@ static void run_until_killed(const char *folder, promise from, step_feed feed, i
 {
     replay_buffer *buffer = open_buffer(folder, true);
     if (from.generation > 0)
-        expect_ok(replay_buffer_rollback(buffer, from.generation, from.checksum));
+        expect_ok(replay_buffer_rollback(buffer, from.generation, from.sum.state));
     for (;;) {
         feed_round(&feed, buffer);
         from.generation++;
-        from.checksum = commit(buffer, from.generation, from.generation - 1);
+        from.sum = commit(buffer, from.generation, from.generation - 1);
         if (write(out, &from, sizeof from) != sizeof from)
             _exit(1);
     }
@@ -342,10 +353,10 @@ static void promised_generations_survive_kill_9(void **state)
         last = kill_a_run(folder, last, feed, &rng);
         for (; generation < last.generation; generation++)
             feed_round(&feed, twin);
-        assert_int_equal(replay_buffer_checksum(twin), last.checksum);
+        assert_int_equal(feed_checksum(twin), last.sum.contents);
         replay_buffer *buffer = open_buffer(folder, true);
-        expect_ok(replay_buffer_rollback(buffer, last.generation, last.checksum));
-        assert_int_equal(replay_buffer_checksum(buffer), last.checksum);
+        expect_ok(replay_buffer_rollback(buffer, last.generation, last.sum.state));
+        assert_int_equal(feed_checksum(buffer), last.sum.contents);
         replay_buffer_destroy(&buffer);
     }
     replay_buffer_destroy(&twin);
@@ -354,8 +365,9 @@ static void promised_generations_survive_kill_9(void **state)
 
 // --- a full disk
 
-// The child: adds and commits until the disk is full, makes room, and does what failed again.
-static int run_on_a_full_disk(const char *folder, uint64_t expected)
+// The child: adds and commits until the disk is full, makes room, and waits for what failed. Says the
+// checksum of the last commit.
+static int run_on_a_full_disk(const char *folder, int out)
 {
     replay_buffer *buffer = open_buffer(folder, true);
     char path[GN_PATH_SIZE];
@@ -373,17 +385,17 @@ static int run_on_a_full_disk(const char *folder, uint64_t expected)
     int failures = 0;
     for (uint64_t generation = 1; generation <= 40; generation++) {
         feed_round(&feed, buffer);
-        gn_status status = replay_buffer_commit(buffer, generation, 0, &checksum);
+        gn_status status = feed_commit(buffer, generation, 0, &checksum);
         if (status == GN_ERR_FULL) {
             failures++;
             setrlimit(RLIMIT_FSIZE, &limit);
-            status = replay_buffer_commit(buffer, generation, 0, &checksum);
+            status = replay_buffer_await(buffer, &checksum);
         }
         if (status != GN_OK)
             return 2;
     }
     replay_buffer_destroy(&buffer);
-    return failures == 0 ? 3 : checksum != expected;
+    return failures == 0 || write(out, &checksum, sizeof checksum) != sizeof checksum ? 3 : 0;
 }
 
 static void a_full_disk_fails_the_commit_which_can_be_tried_again(void **state)
@@ -395,17 +407,22 @@ static void a_full_disk_fails_the_commit_which_can_be_tried_again(void **state)
     step_feed feed = feed_seed(5, STREAMS);
     for (int generation = 1; generation <= 40; generation++)
         feed_round(&feed, twin);
-    uint64_t checksum = replay_buffer_checksum(twin);
+    uint64_t contents = feed_checksum(twin), checksum = 0;
     replay_buffer *buffer = open_buffer(folder, true);
     replay_buffer_destroy(&buffer);
+    int status, ends[2];
+    assert_int_equal(pipe(ends), 0);
     pid_t child = fork();
     if (child == 0)
-        _exit(run_on_a_full_disk(folder, checksum));
-    int status;
+        _exit(run_on_a_full_disk(folder, ends[1]));
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &checksum, sizeof checksum), sizeof checksum);
+    close(ends[0]);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     buffer = open_buffer(folder, true);
     expect_ok(replay_buffer_rollback(buffer, 40, checksum));
+    assert_int_equal(feed_checksum(buffer), contents);
     replay_buffer_destroy(&buffer);
     replay_buffer_destroy(&twin);
     test_temp_remove(folder);
@@ -426,16 +443,16 @@ static void saved_in_a_checkpoint_a_ram_buffer_comes_back(void **state)
             expect_ok(gn_blob_status(&blob));
             expect_ok(replay_buffer_load(loaded, &blob));
             assert_int_equal(blob.cursor, blob.size);
-            assert_int_equal(replay_buffer_checksum(loaded), replay_buffer_checksum(buffer));
+            assert_int_equal(feed_checksum(loaded), feed_checksum(buffer));
             assert_int_equal(replay_buffer_count(loaded), replay_buffer_count(buffer));
             step_feed same = feed;
             feed_round(&same, loaded);
             feed_round(&feed, buffer);
-            assert_int_equal(replay_buffer_checksum(loaded), replay_buffer_checksum(buffer));
+            assert_int_equal(feed_checksum(loaded), feed_checksum(buffer));
             gn_blob_free(&blob);
         }
         uint64_t checksum;
-        expect_fails(GN_ERR_STATE, "RAM only", replay_buffer_commit(buffer, 1, 0, &checksum));
+        expect_fails(GN_ERR_STATE, "RAM only", feed_commit(buffer, 1, 0, &checksum));
         expect_fails(GN_ERR_STATE, "RAM only", replay_buffer_rollback(buffer, 1, 0));
         replay_buffer_destroy(&buffer);
         replay_buffer_destroy(&loaded);
@@ -446,8 +463,8 @@ static void a_damaged_save_is_an_error_and_leaves_an_empty_buffer(void **state)
 {
     (void)state;
     enum {
-        COUNTERS = 110
-    }; // bytes of the first two sections: the checkpoint's checksum covers them
+        COUNTERS = 135
+    }; // bytes of the first three sections: the checkpoint's checksum covers them
     replay_buffer *buffer = open_buffer(NULL, true), *loaded = open_buffer(NULL, true);
     step_feed feed = feed_seed(7, STREAMS);
     for (int round = 0; round < 6; round++)
@@ -466,7 +483,7 @@ static void a_damaged_save_is_an_error_and_leaves_an_empty_buffer(void **state)
         if (replay_buffer_load(loaded, &in) != GN_OK)
             assert_int_equal(replay_buffer_count(loaded), 0);
         else if (at >= COUNTERS || cut) // a bit that zstd does not use
-            assert_int_equal(replay_buffer_checksum(loaded), replay_buffer_checksum(buffer));
+            assert_int_equal(feed_checksum(loaded), feed_checksum(buffer));
         step_feed same = feed_seed(8, STREAMS);
         if (replay_buffer_count(loaded) == 0)
             feed_round(&same, loaded);
@@ -474,7 +491,7 @@ static void a_damaged_save_is_an_error_and_leaves_an_empty_buffer(void **state)
         blob.data[at] ^= bit;
     }
     expect_ok(replay_buffer_load(loaded, &(gn_blob){ .data = blob.data, .size = size }));
-    assert_int_equal(replay_buffer_checksum(loaded), replay_buffer_checksum(buffer));
+    assert_int_equal(feed_checksum(loaded), feed_checksum(buffer));
     gn_blob_free(&blob);
     replay_buffer_destroy(&buffer);
     replay_buffer_destroy(&loaded);

@@ -38,7 +38,7 @@ static gn_status try_put(replay_store *store, uint64_t chunk, uint32_t stream)
     unsigned char bytes[CHUNK_MAX];
     size_t size = chunk_size(chunk, stream);
     fill(bytes, size, 2 * chunk + stream);
-    return replay_store_put_chunk(store, chunk, stream, bytes, size);
+    return replay_store_put_chunk(store, chunk, stream, bytes, size, NULL, 0);
 }
 
 static void put(replay_store *store, uint64_t chunk, uint32_t stream)
@@ -136,7 +136,7 @@ static void commits_keep_what_kept_generations_need(void **state)
     expect_fails(GN_ERR_ARG, "oldest generation 202", commit(store, 201, 202, NULL));
 
     put(store, 10, 0); // queued, not written
-    expect_ok(replay_store_rollback(store, 100, (uint64_t[]){ 8, 9 }));
+    expect_ok(replay_store_rollback(store, 100, (uint64_t[]){ 8, 9 }, 0));
     expect_ok(commit(store, 101, 0, NULL));
     expect_ok(replay_store_generations(store, NULL, 0, &count));
     assert_int_equal(count, 3);
@@ -152,7 +152,9 @@ static void the_map_grows_by_itself(void **state)
 {
     (void)state;
     enum { CHUNKS = 600 }; // 18 MB: many times the queue and the first map
-    const replay_layout big = { 1, 1000, 64, BIG_CHUNK / 1000 };
+    const replay_layout big = {
+        .streams = 1, .record_size = 1000, .capacity = 64, .chunk = BIG_CHUNK / 1000
+    };
     static unsigned char bytes[BIG_CHUNK], found[BIG_CHUNK];
     char folder[GN_PATH_SIZE];
     test_temp_folder(folder);
@@ -160,7 +162,7 @@ static void the_map_grows_by_itself(void **state)
     expect_ok(replay_store_open(&store, folder, "run", &big));
     for (uint64_t chunk = 0; chunk < CHUNKS; chunk++) {
         fill(bytes, BIG_CHUNK, chunk);
-        expect_ok(replay_store_put_chunk(store, chunk, 0, bytes, BIG_CHUNK));
+        expect_ok(replay_store_put_chunk(store, chunk, 0, bytes, BIG_CHUNK, NULL, 0));
     }
     expect_ok(commit(store, 1, 0, NULL));
     uint64_t size;
@@ -176,8 +178,8 @@ static void the_map_grows_by_itself(void **state)
         assert_memory_equal(found, bytes, BIG_CHUNK);
     }
     expect_fails(GN_ERR_ARG, "must be at most",
-                 replay_store_put_chunk(store, 0, 0, bytes, 2 * BIG_CHUNK));
-    expect_fails(GN_ERR_ARG, "below 1", replay_store_put_chunk(store, 0, 1, bytes, 1));
+                 replay_store_put_chunk(store, 0, 0, bytes, 2 * BIG_CHUNK, NULL, 0));
+    expect_fails(GN_ERR_ARG, "below 1", replay_store_put_chunk(store, 0, 1, bytes, 1, NULL, 0));
     replay_store_close(&store);
     test_temp_remove(folder);
 }
@@ -398,7 +400,7 @@ static int use_store(void *folder)
     }
     put(store, CHUNKS, 0);
     if (commit(store, CHUNKS + 1, 0, NULL) != GN_OK ||
-        replay_store_rollback(store, CHUNKS, (uint64_t[]){ CHUNKS, CHUNKS }) != GN_OK)
+        replay_store_rollback(store, CHUNKS, (uint64_t[]){ CHUNKS, CHUNKS }, 0) != GN_OK)
         return CLEAN_ERROR;
     bool read = get_state(store, CHUNKS, &same) == GN_OK;
     replay_store_close(&store);

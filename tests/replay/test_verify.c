@@ -20,11 +20,11 @@ static void make_store(const char *folder, uint64_t seed, bool prioritized, uint
     replay_buffer *buffer;
     step_feed feed = feed_seed(seed, STREAMS);
     uint64_t checksum;
-    expect_ok(replay_buffer_create(&buffer, &config, STREAMS, FEED_RECORD, folder, "run"));
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 }, folder, "run"));
     for (uint64_t i = 1; i <= generations; i++) {
         feed_add(&feed, buffer, 30 + test_rng_below(&feed.rng, 60));
         feed_train(&feed, buffer);
-        expect_ok(replay_buffer_commit(buffer, i, i < 3 ? 0 : i - 2, &checksum));
+        expect_ok(feed_commit(buffer, i, i < 3 ? 0 : i - 2, &checksum));
     }
     replay_buffer_destroy(&buffer);
 }
@@ -91,7 +91,7 @@ static void salvage_naively(contents *ret_kept, const contents *all)
                 out->flags = REPLAY_FINAL;
                 out->action = 0;
                 out->reward = 0;
-                out->weight = 0;
+                out->priority = 0;
             }
         }
         i += n;
@@ -227,13 +227,13 @@ static void a_stream_that_is_missing_leaves_the_next(void **state)
     replay_verified verified;
     uint64_t checksum, cut;
     test_temp_folder(folder);
-    expect_ok(replay_buffer_create(&buffer, &config, STREAMS, FEED_RECORD, folder, "run"));
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 }, folder, "run"));
     for (uint32_t stream = 0; stream < STREAMS; stream++) {
         expect_ok(replay_buffer_begin(buffer, stream, record));
         for (int i = 1; i < CHUNK; i++)
             expect_ok(replay_buffer_add(buffer, stream, i, 1, i == CHUNK - 1, false, record));
     }
-    expect_ok(replay_buffer_commit(buffer, 1, 0, &checksum));
+    expect_ok(feed_commit(buffer, 1, 0, &checksum));
     replay_buffer_destroy(&buffer);
     remove_chunk(folder, 0, 0);
     expect_ok(replay_verify(folder, &findings, &verified));
@@ -284,9 +284,9 @@ static void a_salvage_that_cannot_be_leaves_nothing(void **state)
     sibling(to, folder);
     expect_fails(GN_ERR_NOT_FOUND, "data.mdb", replay_salvage(folder, to, &salvaged));
     expect_fails(GN_ERR_EXISTS, "must be a new folder", replay_salvage(to, folder, &salvaged));
-    expect_ok(replay_buffer_create(&buffer, &config, STREAMS, FEED_RECORD, folder, "run"));
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 }, folder, "run"));
     uint64_t checksum;
-    expect_ok(replay_buffer_commit(buffer, 1, 0, &checksum));
+    expect_ok(feed_commit(buffer, 1, 0, &checksum));
     replay_buffer_destroy(&buffer);
     expect_fails(GN_ERR_EMPTY, "no step is readable", replay_salvage(folder, to, &salvaged));
     assert_false(gn_path_exists(to));
@@ -306,14 +306,14 @@ static void a_salvage_that_cannot_be_leaves_nothing(void **state)
 
 // --- contents that no buffer writes
 
-// A store of one stream with these slots in the tail, weights 1 where there is a step; the rest as
+// A store of one stream with these slots in the tail, priorities 1 where there is a step; the rest as
 // the vector says.
 typedef struct wrong_contents {
     const char *finding; // part of it
     uint8_t flags[6];
     size_t count;
     float reward; // of slot 1
-    double weight; // of the last slot
+    float priority; // of the last slot
     uint64_t too_many; // bytes at the end
     uint64_t sealed; // chunks the state speaks of
 } wrong_contents;
@@ -321,14 +321,18 @@ typedef struct wrong_contents {
 static void write_contents(const char *folder, const wrong_contents *wrong)
 {
     enum { SLOTS = 8, RECORD = 4 };
-    const replay_layout layout = { 1, RECORD, SLOTS, SLOTS - 1 };
+    const replay_layout layout = {
+        .streams = 1, .record_size = RECORD, .capacity = SLOTS, .chunk = SLOTS - 1
+    };
     uint8_t flags[SLOTS] = { 0 };
     int32_t action[SLOTS] = { 0 };
     float reward[SLOTS] = { 0 };
     unsigned char record[SLOTS * RECORD] = { 0 }, plain[1024], coded[1024];
-    double weight[SLOTS], max_priority = 1;
+    float priority[SLOTS];
+    double max_priority = 1, alpha = 0.6;
     size_t size, n = wrong->count;
-    replay_columns columns = { flags, action, reward, record, RECORD };
+    const replay_columns columns = { flags, action, reward, record, NULL, RECORD };
+    const replay_chunk_about about = { 0 };
     replay_stream stream = { n, wrong->sealed };
     gn_compressor *compressor;
     replay_store *store;
@@ -336,16 +340,18 @@ static void write_contents(const char *folder, const wrong_contents *wrong)
     memcpy(flags, wrong->flags, n);
     reward[1] = wrong->reward;
     for (size_t i = 0; i < n; i++)
-        weight[i] = replay_has_step(flags[i]);
-    weight[n - 1] = wrong->weight;
+        priority[i] = replay_has_step(flags[i]);
+    priority[n - 1] = wrong->priority;
     expect_ok(gn_compressor_create(&compressor, 1));
     gn_blob_write(&blob, "streams", &stream, sizeof stream);
     gn_blob_write(&blob, "max priority", &max_priority, sizeof max_priority);
-    expect_ok(replay_chunk_encode(compressor, &columns, SLOTS, 0, n, 0, plain, coded, sizeof coded,
+    gn_blob_write(&blob, "alpha", &alpha, sizeof alpha);
+    gn_blob_write(&blob, "contents", NULL, 0);
+    expect_ok(replay_chunk_encode(compressor, &columns, n, &about, plain, coded, sizeof coded,
                                   &size));
     gn_blob_write(&blob, "slots", coded, size);
-    expect_ok(gn_compress(compressor, weight, n * sizeof *weight, coded, sizeof coded, &size));
-    gn_blob_write(&blob, "weights", coded, size);
+    expect_ok(gn_compress(compressor, priority, n * sizeof *priority, coded, sizeof coded, &size));
+    gn_blob_write(&blob, "priorities", coded, size);
     if (wrong->too_many > 0)
         gn_blob_write(&blob, "more", coded, wrong->too_many);
     expect_ok(gn_blob_status(&blob));
@@ -369,14 +375,14 @@ static void contents_that_make_no_sense_are_found(void **state)
         { "slot 2: does not follow", { STEP, STEP, LAST }, .count = 3 },
         { "slot 1: does not follow", { OPEN, STEP, OPEN }, .count = 3 },
         { "slot 3: does not follow", { STEP, END, LAST, LAST }, .count = 4 },
-        { "slot 1: the last one has a step", { STEP, STEP }, .count = 2, .weight = 1 },
+        { "slot 1: the last one has a step", { STEP, STEP }, .count = 2, .priority = 1 },
         { "slot 1: unknown flags", { STEP, 5, OPEN }, .count = 3 },
         { "slot 1: unknown flags", { STEP, 16, OPEN }, .count = 3 },
         { "slot 1: the reward is not finite", { STEP, STEP, OPEN }, .count = 3, .reward = NAN },
         { "slot 1: action or reward without a step", { END, LAST, OPEN }, .count = 3, .reward = 1 },
-        { "slot 2: a weight without a step", { STEP, STEP, OPEN }, .count = 3, .weight = 1 },
-        { "slot 2: the weight is negative", { STEP, STEP, OPEN }, .count = 3, .weight = -1 },
-        { "slot 2: the weight is negative", { STEP, STEP, OPEN }, .count = 3, .weight = NAN },
+        { "slot 2: a priority without a step", { STEP, STEP, OPEN }, .count = 3, .priority = 1 },
+        { "slot 2: the priority is negative", { STEP, STEP, OPEN }, .count = 3, .priority = -1 },
+        { "slot 2: the priority is negative", { STEP, STEP, OPEN }, .count = 3, .priority = NAN },
         { "bytes too many", { STEP, STEP, OPEN }, .count = 3, .too_many = 5 },
         { "slots in 1 chunks", { STEP, STEP, OPEN }, .count = 3, .sealed = 1 },
     };
@@ -459,11 +465,11 @@ static void make_damaged_store(damaged_store *store)
     replay_buffer *buffer;
     step_feed feed = feed_seed(11, STREAMS);
     uint64_t checksum;
-    expect_ok(replay_buffer_create(&buffer, &config, STREAMS, FEED_RECORD, store->folder, "run"));
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 }, store->folder, "run"));
     for (uint64_t i = 1; i <= 8; i++) {
         feed_add(&feed, buffer, 60);
         feed_train(&feed, buffer);
-        expect_ok(replay_buffer_commit(buffer, i, i < 3 ? 0 : i - 2, &checksum));
+        expect_ok(feed_commit(buffer, i, i < 3 ? 0 : i - 2, &checksum));
         contents_of_buffer(&store->generation[i], buffer);
     }
     replay_buffer_destroy(&buffer);

@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+#include "rl/batch_size.h"
 #include "shim/torch.h"
 #include "tests/rl/small_run.h"
 
@@ -116,6 +117,7 @@ typedef struct bench {
     vec_env *env;
     rl_learner *learner;
     replay_buffer *buffer;
+    replay_sampler *sampler;
     gn_random random;
 } bench;
 
@@ -125,7 +127,9 @@ static bench bench_open(const env_class *kind, const char *const *flag)
     bench b = { .config = config_of(flag), .random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0) };
     expect_ok(vec_env_create(&b.env, kind, &context, &context));
     expect_ok(rl_learner_create(&b.learner, b.config, vec_env_spec(b.env)));
-    expect_ok(replay_buffer_create(&b.buffer, &b.config->replay, 1, 1, NULL, "test"));
+    expect_ok(replay_buffer_create(&b.buffer, &b.config->replay, &(replay_spec){ 1, 1, 1 }, NULL, "test"));
+    expect_ok(replay_sampler_create(&b.sampler, b.buffer,
+                                    rl_batch_size_largest(&b.config->train), 1, -1));
     return b;
 }
 
@@ -138,6 +142,7 @@ static bench bench_open(const env_class *kind, const char *const *flag)
 
 static void bench_close(bench *b)
 {
+    replay_sampler_destroy(&b->sampler);
     replay_buffer_destroy(&b->buffer);
     rl_learner_destroy(&b->learner);
     vec_env_destroy(&b->env);
@@ -164,7 +169,7 @@ static void add_chain(bench *b)
 static gn_status update_into(bench *b, rl_update *ret_update)
 {
     const rl_update_plan plan = { .beta = 1, .batch = (uint64_t)b->config->train.batch };
-    return rl_learner_update(b->learner, b->buffer, b->env, &plan, &b->random, ret_update);
+    return rl_learner_update(b->learner, b->sampler, b->env, &plan, &b->random, ret_update);
 }
 
 static rl_update update(bench *b)
@@ -204,13 +209,13 @@ static rl_update naive_update(bench *b, const float *target)
     gn_random random = b->random;
     replay_batch *batch = NULL;
     rl_update expected = { 0 };
-    expect_ok(replay_batch_create(&batch, rows, 1));
-    expect_ok(replay_buffer_sample(b->buffer, agent->n_step, agent->gamma, 1, &random, batch));
+    expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, rows, 1));
+    expect_ok(replay_buffer_sample(b->buffer, &(replay_draw){ { agent->n_step }, 1, agent->gamma, 1 }, &random, batch));
     for (size_t i = 0; i < rows; i++) {
         float q[2], next_online[2], next_target[2];
-        values_of(b, online, batch->record[i], q);
-        values_of(b, online, batch->next_record[i], next_online);
-        values_of(b, target, batch->next_record[i], next_target);
+        values_of(b, online, batch->record[i * batch->stride], q);
+        values_of(b, online, batch->next_record[0][i * batch->stride], next_online);
+        values_of(b, target, batch->next_record[0][i * batch->stride], next_target);
         const float *chooser = agent->double_q ? next_online : next_target;
         double goal =
             batch->reward[i] + (double)batch->discount[i] * next_target[chooser[1] > chooser[0]];
@@ -312,7 +317,7 @@ static void new_priorities_are_the_errors(void **state)
 static gn_status update_as(bench *b, uint64_t batch, bool measure, rl_update *ret_update)
 {
     const rl_update_plan plan = { .beta = 1, .batch = batch, .measure = measure };
-    return rl_learner_update(b->learner, b->buffer, b->env, &plan, &b->random, ret_update);
+    return rl_learner_update(b->learner, b->sampler, b->env, &plan, &b->random, ret_update);
 }
 
 #define AUTO_BENCH(...) \
@@ -332,8 +337,8 @@ static double naive_square(bench *b, size_t rows, size_t first, size_t stride)
     nn_net *net = NULL;
     float *gradient = NULL, *x = NULL, *grad_q = NULL, *q = NULL;
     size_t n = 0;
-    expect_ok(replay_batch_create(&batch, rows, 1));
-    expect_ok(replay_buffer_sample(b->buffer, agent->n_step, agent->gamma, 1, &random, batch));
+    expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, rows, 1));
+    expect_ok(replay_buffer_sample(b->buffer, &(replay_draw){ { agent->n_step }, 1, agent->gamma, 1 }, &random, batch));
     expect_ok(nn_net_create(&net, layout, rows));
     expect_ok(gn_alloc(&gradient, layout->size, sizeof *gradient));
     expect_ok(gn_alloc(&x, rows * STATES, sizeof *x));
@@ -341,9 +346,9 @@ static double naive_square(bench *b, size_t rows, size_t first, size_t stride)
     expect_ok(gn_alloc(&grad_q, rows * 2, sizeof *grad_q));
     for (size_t i = first; i < rows; i += stride, n++) {
         float value[2], next[2];
-        values_of(b, online, batch->record[i], value);
-        values_of(b, online, batch->next_record[i], next);
-        chain_decode(NULL, &batch->record[i], 1, x + n * STATES);
+        values_of(b, online, batch->record[i * batch->stride], value);
+        values_of(b, online, batch->next_record[0][i * batch->stride], next);
+        chain_decode(NULL, &batch->record[i * batch->stride], 1, 1, x + n * STATES);
         double goal = batch->reward[i] + (double)batch->discount[i] * fmaxf(next[0], next[1]);
         grad_q[n * 2 + (size_t)batch->action[i]] =
             (float)(batch->weight[i] * (value[batch->action[i]] - goal) * (double)stride /

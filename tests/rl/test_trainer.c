@@ -162,8 +162,7 @@ static replay_buffer *open_buffer(const two_runs *runs)
     expect_ok(rl_snapshot_read(&snapshot, folder, newest_step(runs->a, "checkpoints")));
     run_path(folder, runs->a, "replay");
     expect_ok(rl_config_name(runs->config, "", name));
-    expect_ok(replay_buffer_create(&buffer, &runs->config->replay,
-                                   (uint32_t)runs->config->train.envs, 4 * sizeof(float), folder,
+    expect_ok(replay_buffer_create(&buffer, &runs->config->replay, &(replay_spec){ (uint32_t)runs->config->train.envs, 4 * sizeof(float), 1 }, folder,
                                    name));
     expect_ok(replay_buffer_rollback(buffer, snapshot.info.step, snapshot.info.replay_checksum));
     rl_snapshot_free(&snapshot);
@@ -175,8 +174,8 @@ static void expect_physics(const replay_batch *batch, size_t i, uint64_t *ended)
 {
     float record[4], next[4];
     double state[4];
-    memcpy(record, batch->record + i * sizeof record, sizeof record);
-    memcpy(next, batch->next_record + i * sizeof next, sizeof next);
+    memcpy(record, batch->record + i * batch->stride, sizeof record);
+    memcpy(next, batch->next_record[0] + i * batch->stride, sizeof next);
     for (int k = 0; k < 4; k++)
         state[k] = record[k];
     bool terminated = cartpole_dynamics(state, batch->action[i]);
@@ -197,8 +196,8 @@ static void the_replay_holds_what_the_environments_did(void **state)
     uint64_t ended = 0;
     TWO_RUNS_OPEN(&runs, CARTPOLE, "cartpole.max_steps", "25", "train.envs", "2");
     replay_buffer *buffer = open_buffer(&runs);
-    expect_ok(replay_batch_create(&batch, 4000, 4 * sizeof(float)));
-    expect_ok(replay_buffer_sample(buffer, 1, 0.5, 1, &random, batch));
+    expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, 4 * sizeof(float), 1 }, 4000, 1));
+    expect_ok(replay_buffer_sample(buffer, &(replay_draw){ { 1 }, 1, 0.5, 1 }, &random, batch));
     for (size_t i = 0; i < batch->size; i++)
         expect_physics(batch, i, &ended);
     assert_true(ended > 0);
