@@ -146,7 +146,12 @@ static void measure(const frames *f, replay_codec_kind kind, const char *name, i
         encode_chunk(&r, f, c);
         size += r.chunk[c].size + sizeof r.chunk[c].place;
     }
-    report(name, f, "size", "% of raw with places",
+    for (size_t id = 1; id <= CHUNKS && r.dictionary[id]; id++) {
+        size_t own = 0;
+        gn_dictionary_bytes(r.dictionary[id], &own);
+        size += own;
+    }
+    report(name, f, "size", "% of raw with places and dictionaries",
            100.0 * (double)size / (double)(f->chunks * CHUNK * FRAME_SIZE));
     measure_encode(&r, name, f, budget_s);
     measure_decode(&r, name, f, budget_s);
