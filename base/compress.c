@@ -164,9 +164,15 @@ const void *gn_dictionary_bytes(const gn_dictionary *dictionary, size_t *ret_siz
     return dictionary->bytes;
 }
 
-// Whole samples, evenly picked, are the content; zstd adds the entropy tables. On Atari frames that
-// is 10 to 50 % smaller and faster to decode than what the trainers of ZDICT pick, whose segments
-// are pieces of frames, and takes 10 ms instead of 200.
+// Whole samples, evenly picked, are the content; zstd adds the entropy tables. Bytes a frame at
+// level 3 with 64 kB from the first 1024 frames of a file, on its frames 4000 to 6047:
+//                                       Pong  Breakout  MsPacman
+//     whole frames                       101        73       210
+//     ZDICT_trainFromBuffer              181       289       278
+//     ZDICT fastCover, k = 2000, d = 8   102       106       267
+// The trainers also take 10 times as long. Other segment lengths than 200 (worse) and 2000 were not
+// tried, nor other data; picking the frames that compress worst was better on Pong, worse on both
+// others.
 gn_status gn_dictionary_train(const void *samples, const size_t *sample_size, size_t n,
                               void *ret_bytes, size_t capacity, size_t *ret_size)
 {

@@ -62,7 +62,7 @@ static bool is_due(const replay_dictionary *self)
                                   state->last > state->best + state->best / 10 * 3);
 }
 
-// A new dictionary from this chunk; *ret_new is NULL if it has too few records.
+// A dictionary of these records; *ret_new is NULL if they are too few.
 static gn_status train(replay_dictionary *self, const unsigned char *record, size_t n,
                        gn_dictionary **ret_new)
 {
@@ -75,11 +75,42 @@ static gn_status train(replay_dictionary *self, const unsigned char *record, siz
     return status == GN_ERR_EMPTY ? GN_OK : status;
 }
 
-static bool pays(const gn_dictionary *dictionary, size_t size, size_t size_before)
+// A chunk on its way into a body.
+typedef struct work {
+    replay_coder *coder;
+    const unsigned char *record; // [n, record_size]
+    const uint8_t *starts; // [n]
+    size_t n;
+    unsigned char *body; // [capacity]
+    size_t capacity;
+    replay_place *place; // [n]
+    size_t size; // of the body
+} work;
+
+static gn_status encode_from(work *w, const gn_dictionary *dictionary, size_t first)
 {
+    size_t record_size = replay_coder_bound(w->coder, 1);
+    return replay_coder_encode(w->coder, dictionary, w->record + first * record_size,
+                               w->starts ? w->starts + first : NULL, w->n - first, w->body,
+                               w->capacity, w->place, &w->size);
+}
+
+// Tries a dictionary of the first half on the second, which took `size_before` bytes.
+static gn_status try_halves(replay_dictionary *self, work *w, size_t size_before, bool *ret_tried,
+                            bool *ret_pays)
+{
+    gn_dictionary *trial = NULL;
+    GN_TRY(train(self, w->record, w->n / 2, &trial));
+    *ret_tried = trial != NULL;
+    *ret_pays = false;
+    if (trial == NULL)
+        return GN_OK;
     size_t own = 0;
-    gn_dictionary_bytes(dictionary, &own);
-    return (size + own / REPLAY_DICTIONARY_REST) * 100 <= size_before * 95;
+    gn_dictionary_bytes(trial, &own);
+    gn_status status = encode_from(w, trial, w->n / 2);
+    *ret_pays = (w->size + own / REPLAY_DICTIONARY_REST / 2) * 100 <= size_before * 95;
+    gn_dictionary_destroy(&trial);
+    return status;
 }
 
 static void note(replay_dictionary_state *state, size_t records, size_t size, bool trained)
@@ -103,30 +134,24 @@ gn_status replay_dictionary_encode(replay_dictionary *self, replay_coder *coder,
     if (n == 0 || n > self->records_max)
         return gn_fail(GN_ERR_ARG, "replay dictionary: %zu records are outside [1, %zu]", n,
                        self->records_max);
-    size_t size = 0, size_before = 0;
-    GN_TRY(replay_coder_encode(coder, current, record, starts, n, ret_body, capacity, ret_place,
-                               &size_before));
-    size = size_before;
+    work w = { coder, record, starts, n, ret_body, capacity, ret_place, 0 };
+    GN_TRY(encode_from(&w, current, 0));
     gn_dictionary *fresh = NULL;
-    if (is_due(self))
+    bool tried = false, pays = false;
+    if (is_due(self) && n > 1)
+        GN_TRY(try_halves(self, &w, w.size - ret_place[n / 2 - 1].end, &tried, &pays));
+    if (pays)
         GN_TRY(train(self, record, n, &fresh));
-    bool trained = fresh != NULL;
-    if (trained) {
-        gn_status status = replay_coder_encode(coder, fresh, record, starts, n, ret_body, capacity,
-                                               ret_place, &size);
-        if (status == GN_OK && !pays(fresh, size, size_before)) {
-            gn_dictionary_destroy(&fresh);
-            status = replay_coder_encode(coder, current, record, starts, n, ret_body, capacity,
-                                         ret_place, &size);
-        }
+    if (tried) {
+        gn_status status = encode_from(&w, fresh ? fresh : current, 0);
         if (status != GN_OK) {
             gn_dictionary_destroy(&fresh);
             return status;
         }
     }
-    note(&self->state, n, size, trained);
+    note(&self->state, n, w.size, tried);
     self->state.id += fresh != NULL;
-    *ret_size = size;
+    *ret_size = w.size;
     *ret_new = fresh;
     return GN_OK;
 }

@@ -2,10 +2,12 @@
 // is shown, in order, so that a resumed run writes the same bytes.
 //
 // A dictionary is due on the first chunk, and again when at least REPLAY_DICTIONARY_REST chunks
-// have passed since the last training and a record takes 30 % more bytes than in the best chunk
-// since then. It is trained on the chunk at hand, and comes into use only if it makes that chunk at
-// least 5 % smaller than what was in use before, its own bytes counted as spread over
-// REPLAY_DICTIONARY_REST chunks. Where it does not pay, the chunk is encoded as before.
+// have passed since one was tried and a record of the last chunk took 30 % more bytes than in the
+// best chunk since then. Whether one pays shows on records it has not seen: trained on the first
+// half of the chunk at hand, it must make the second half at least 5 % smaller than what was in use
+// before, its own bytes counted as spread over REPLAY_DICTIONARY_REST chunks. Then one trained on
+// the whole chunk comes into use; else the chunk is encoded as before. A chunk of too few records
+// leaves it due.
 //
 // Dictionaries in use are the caller's: chunks written earlier need theirs until they are gone.
 //
@@ -22,7 +24,7 @@ enum { REPLAY_DICTIONARY_SIZE_MAX = 65536, REPLAY_DICTIONARY_REST = 16 };
 // nothing seen.
 typedef struct replay_dictionary_state {
     uint64_t id; // of the dictionary in use, counted from 1; 0: none
-    uint64_t chunks; // since the last training, that one included; 0: never trained
+    uint64_t chunks; // since one was tried, that one included; 0: none was
     uint64_t best; // bytes a record takes * 256, smallest since then
     uint64_t last; // the same of the last chunk
 } replay_dictionary_state;

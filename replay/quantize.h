@@ -22,10 +22,8 @@ size_t replay_quantized_floats(size_t size, int bits);
 
 // Shapes:  record: [floats]; ret_bytes: [replay_quantized_size(floats, bits)].
 // Errors:  GN_ERR_NUMERIC naming the first value that is not finite, or a range beyond float32.
-gn_status replay_quantize(const float *restrict record, size_t floats, int bits,
-                          unsigned char *restrict ret_bytes);
+gn_status replay_quantize(const float *record, size_t floats, int bits, unsigned char *ret_bytes);
 
-void replay_dequantize(const unsigned char *restrict bytes, size_t floats, int bits,
-                       float *restrict ret_record);
+void replay_dequantize(const unsigned char *bytes, size_t floats, int bits, float *ret_record);
 
 #endif

@@ -1,5 +1,5 @@
-// Generated 84x84 grey frames for tests and benchmarks of record codecs: a game like Catch, another
-// one that looks different, and noise.
+// Generated 84x84 grey frames for tests and benchmarks of record codecs: a game like Catch, with a
+// wall of bricks behind it or not, and noise.
 
 #ifndef TESTS_REPLAY_FRAMES_H
 #define TESTS_REPLAY_FRAMES_H
@@ -27,22 +27,20 @@ static inline void frames_box(unsigned char *frame, size_t row, size_t column, s
             frame[i * FRAME_SIDE + j] = grey;
 }
 
-// A ball falls, a paddle wanders below it; an episode is 40 frames. With `bricks`, before a wall of
-// bricks of which each episode lacks others.
-static inline void frames_catch(uint64_t seed, int bricks, size_t n, unsigned char *ret_frame,
+// A ball falls, a paddle wanders below it; an episode is 40 frames. Bit i of `wall`: brick i of 64
+// stands behind them.
+static inline void frames_catch(uint64_t seed, uint64_t wall, size_t n, unsigned char *ret_frame,
                                 uint8_t *ret_start)
 {
-    uint64_t random = seed, wall = 0;
+    uint64_t random = seed;
     size_t column = 0, paddle = 40, step = 0;
     for (size_t i = 0; i < n; i++, step = (step + 1) % 40) {
         unsigned char *frame = ret_frame + i * FRAME_SIZE;
         ret_start[i] = step == 0;
-        if (step == 0) {
+        if (step == 0)
             column = frames_random(&random) % 80;
-            wall = frames_random(&random);
-        }
         memset(frame, 0, FRAME_SIZE);
-        for (size_t brick = 0; brick < 64 && bricks; brick++)
+        for (size_t brick = 0; brick < 64; brick++)
             if (wall >> brick & 1)
                 frames_box(frame, 10 + brick / 8 * 7, brick % 8 * 10 + 1, 6, 9,
                            (unsigned char)(60 + brick * 3));

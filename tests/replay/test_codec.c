@@ -11,6 +11,7 @@
 #include "tests/support/check.h"
 
 enum { N = 128, LEVEL = 3 };
+static const uint64_t WALL = 0x5A3C96F00F69C3A5;
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 // Counts what zstd allocates too.
@@ -69,7 +70,7 @@ static void train(chunk *c)
 static chunk make_frames(replay_codec_kind kind, bool dictionary)
 {
     chunk c = make_chunk(kind, N, FRAME_SIZE);
-    frames_catch(7, 1, N, c.record, c.starts);
+    frames_catch(7, WALL, N, c.record, c.starts);
     if (dictionary)
         train(&c);
     encode(&c);
@@ -160,6 +161,23 @@ static void noise_and_small_records_come_back(void **state)
         }
 }
 
+// Records that zstd makes just smaller, just as large or just larger: size alone tells raw ones.
+static void records_at_the_edge_of_paying_come_back(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < KINDS; k++)
+        for (size_t size = 8; size < 72; size += 3) {
+            chunk c = make_chunk(kinds[k].kind, 72, size);
+            test_rng rng = test_rng_seed(size);
+            for (size_t i = 0; i < c.n; i++)
+                for (size_t j = 0; j < size; j++)
+                    c.record[i * size + j] = j < i ? 5 : (unsigned char)test_rng_next(&rng);
+            encode(&c);
+            check_round_trip(&c);
+            free_chunk(&c);
+        }
+}
+
 static void noise_among_frames_comes_back(void **state)
 {
     (void)state;
@@ -205,7 +223,7 @@ static void the_same_records_give_the_same_bytes(void **state)
         // Other work in between leaves no trace.
         frames_noise(3, N, b.record, b.starts);
         encode(&b);
-        frames_catch(7, 1, N, b.record, b.starts);
+        frames_catch(7, WALL, N, b.record, b.starts);
         encode(&b);
         assert_int_equal(a.size, b.size);
         assert_memory_equal(a.body, b.body, a.size);
@@ -366,7 +384,8 @@ static void wrong_arguments_are_named(void **state)
     free_chunk(&c);
 }
 
-TEST_MAIN(frames_come_back, noise_and_small_records_come_back, noise_among_frames_comes_back,
+TEST_MAIN(frames_come_back, noise_and_small_records_come_back,
+          records_at_the_edge_of_paying_come_back, noise_among_frames_comes_back,
           deltas_stay_within_their_episode, the_same_records_give_the_same_bytes,
           no_flipped_byte_gives_other_records, missing_bytes_are_noticed, wrong_places_are_refused,
           bytes_that_are_no_record_are_refused, a_steady_coder_allocates_nothing,
