@@ -115,7 +115,8 @@ static void measure_sample(bool prioritized, double budget_s)
     replay_batch *batch;
     gn_random random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0);
     static float priority[BATCH];
-    bench_need(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, RECORD_SIZE, 1 }, NULL, NULL));
+    bench_need(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, RECORD_SIZE, 1 },
+                                    NULL, NULL));
     bench_need(replay_batch_create(&batch, &(replay_spec){ 1, RECORD_SIZE, 1 }, BATCH, 1));
     walks all = { .random = gn_random_stream(1, GN_RANDOM_TEST, 1) };
     add_steps(buffer, &all, CAPACITY);
@@ -124,7 +125,8 @@ static void measure_sample(bool prioritized, double budget_s)
                             "us", budget_s);
     while (bench_next(&run)) {
         for (size_t round = 0; round < ROUNDS; round++) {
-            bench_need(replay_buffer_sample(buffer, &(replay_draw){ { 3 }, 1, 0.99, 0.4 }, &random, batch));
+            bench_need(replay_buffer_sample(buffer, &(replay_draw){ { 3 }, 1, 0.99, 0.4 }, &random,
+                                            batch));
             for (size_t i = 0; i < BATCH && prioritized; i++)
                 priority[i] = (float)gn_random_unit(&random);
             bench_need(replay_buffer_set_priorities(buffer, batch->item, priority, BATCH));
@@ -144,7 +146,8 @@ static void measure_add(const char *name, const char *folder, bool prioritized, 
     replay_buffer *buffer;
     walks all = { .random = gn_random_stream(1, GN_RANDOM_TEST, 1) };
     uint64_t generation = 0;
-    bench_need(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, RECORD_SIZE, 1 }, folder, "bench"));
+    bench_need(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, RECORD_SIZE, 1 },
+                                    folder, "bench"));
     bench run = bench_begin(name, "steps/s", budget_s);
     while (bench_next(&run)) {
         add_steps(buffer, &all, COMMIT);

@@ -107,7 +107,9 @@ static void add_slots(summary *s, const replay_slots *slots)
 static gn_status summarize(summary *ret_summary, replay_reader *reader)
 {
     const spread none = { INFINITY, -INFINITY, 0 };
-    summary s = { .view = replay_reader_view(reader), .reward = none, .priority = none, .age = none };
+    summary s = {
+        .view = replay_reader_view(reader), .reward = none, .priority = none, .age = none
+    };
     const replay_layout *layout = &s.view->layout;
     replay_slots slots;
     GN_TRY(replay_reader_begin(reader, 0, &s.generation));
@@ -219,7 +221,8 @@ static gn_status run_stat(request *self)
     GN_TRY(replay_reader_open(&reader, self->folder, NULL));
     gn_status status = summarize(&s, reader);
     if (status == GN_OK)
-        status = cli_value(self->line, self->flags, "--json") ? print_stat_json(&s) : print_stat(&s);
+        status =
+            cli_value(self->line, self->flags, "--json") ? print_stat_json(&s) : print_stat(&s);
     replay_reader_close(&reader);
     return status;
 }

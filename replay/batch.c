@@ -28,10 +28,11 @@ gn_status replay_batch_create(replay_batch **ret_batch, const replay_spec *spec,
                               uint32_t horizons)
 {
     if (capacity == 0 || spec->record_size == 0 || horizons == 0 || horizons > REPLAY_HORIZONS_MAX)
-        return gn_fail(GN_ERR_ARG,
-                       "replay batch of %zu steps, %u bytes a record, %u horizons: must be above 0, "
-                       "at most %d horizons",
-                       capacity, spec->record_size, horizons, REPLAY_HORIZONS_MAX);
+        return gn_fail(
+            GN_ERR_ARG,
+            "replay batch of %zu steps, %u bytes a record, %u horizons: must be above 0, "
+            "at most %d horizons",
+            capacity, spec->record_size, horizons, REPLAY_HORIZONS_MAX);
     replay_batch *batch;
     GN_TRY(gn_alloc(&batch, 1, sizeof *batch));
     batch->size = batch->capacity = capacity;

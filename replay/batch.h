@@ -18,7 +18,8 @@ typedef struct replay_spec {
 
 enum { REPLAY_HORIZONS_MAX = 4 };
 
-// What is drawn. Several horizons give several returns of the same steps, without storing them twice.
+// What is drawn. Several horizons give several returns of the same steps, without storing them
+// twice.
 typedef struct replay_draw {
     int64_t n_step[REPLAY_HORIZONS_MAX]; // steps of each return before bootstrapping
     uint32_t horizons; // in use; 0 counts as 1
@@ -26,8 +27,8 @@ typedef struct replay_draw {
     double beta; // exponent of the importance weights now
 } replay_draw;
 
-// Shapes: B = size, H = horizons of the draw. A row of records is [stack, record_size], oldest first;
-// rows are `stride` bytes apart. Rows of record and next_record overlap where n_step is 1.
+// Shapes: B = size, H = horizons of the draw. A row of records is [stack, record_size], oldest
+// first; rows are `stride` bytes apart. Rows of record and next_record overlap where n_step is 1.
 typedef struct replay_batch {
     size_t size; // steps to draw, up to capacity
     size_t capacity;

@@ -12,7 +12,9 @@
 #include "base/mem.h"
 #include "replay/quantize.h"
 
-static const char *const codec_names[] = { "auto", "ram", "none", "zstd", "zstd-dict", "delta", NULL };
+static const char *const codec_names[] = {
+    "auto", "ram", "none", "zstd", "zstd-dict", "delta", NULL
+};
 static const char *const durability_names[] = { "commit", "batch", "none", NULL };
 static const char *const priority_names[] = { "proportional", "rank", NULL };
 static const char *const weight_max_names[] = { "batch", "buffer", NULL };
@@ -24,8 +26,9 @@ const gn_option replay_options[] = {
                   "slots over all environments: steps plus one an episode"),
     GN_OPTION_INT(replay_config, chunk, "1024", 1, 1048576,
                   "slots a chunk, at most; always below the slots of an environment"),
-    GN_OPTION_CHOICE(replay_config, codec, "auto", codec_names,
-                     "how records are kept: all in RAM, or packed one by one; auto packs large ones"),
+    GN_OPTION_CHOICE(
+        replay_config, codec, "auto", codec_names,
+        "how records are kept: all in RAM, or packed one by one; auto packs large ones"),
     GN_OPTION_INT(replay_config, compression, "3", 1, 19, "zstd level of chunks and records"),
     GN_OPTION_INT(replay_config, quantize, "0", 0, 16,
                   "bits of each float of a record, 8 or 16; 0 keeps records exactly"),
@@ -109,8 +112,8 @@ static replay_layout choose_layout(const replay_config *config, const replay_spe
     // RAM.
     uint64_t chunk = (uint64_t)config->chunk;
     if (layout.packed) {
-        uint64_t most = RAW_BYTES / ((REPLAY_JOBS + 2 * (uint64_t)spec->streams) *
-                                     layout.record_size);
+        uint64_t most =
+            RAW_BYTES / ((REPLAY_JOBS + 2 * (uint64_t)spec->streams) * layout.record_size);
         chunk = chunk < most ? chunk : most;
         chunk = chunk > 0 ? chunk : 1;
     }
@@ -324,9 +327,9 @@ static gn_status before_write(replay_buffer *buffer, uint32_t stream, bool open,
                             : "an episode is running: it must end first");
     GN_TRY(replay_seal_chunks(buffer, stream));
     // The oldest record goes where the new one is written; of a mirrored one nothing else is lost.
-    return replay_record_store(buffer->fetcher, record,
-                               replay_records_place(buffer->records, stream,
-                                                    buffer->stream[stream].head));
+    return replay_record_store(
+        buffer->fetcher, record,
+        replay_records_place(buffer->records, stream, buffer->stream[stream].head));
 }
 
 static void set_weights(replay_buffer *buffer, const uint64_t *slot, const double *weight, size_t n)
@@ -349,8 +352,8 @@ static void retire(replay_buffer *buffer, uint64_t slot)
         rank_weights_remove(buffer->ranks, step->priority);
 }
 
-// Takes the next slot of a stream, whose record is written. ret_slot: slots whose weight must become
-// 0, the new one and the one that can no longer be sampled.
+// Takes the next slot of a stream, whose record is written. ret_slot: slots whose weight must
+// become 0, the new one and the one that can no longer be sampled.
 static size_t take_slot(replay_buffer *buffer, uint32_t stream, uint8_t flags, uint64_t *ret_slot)
 {
     uint64_t head = buffer->stream[stream].head++, slot = replay_slot(buffer, stream, head);

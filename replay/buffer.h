@@ -1,5 +1,5 @@
-// The replay buffer: steps go in as records, batches come out with stacks of records, n-step returns
-// and importance weights. Prioritized or uniform; on disk (replay/store.h) or in RAM only.
+// The replay buffer: steps go in as records, batches come out with stacks of records, n-step
+// returns and importance weights. Prioritized or uniform; on disk (replay/store.h) or in RAM only.
 //
 // Each stream (one an environment copy) is a ring of slots. A slot holds the record of one
 // observation and, unless it is final or open, the step taken from it:
@@ -8,12 +8,12 @@
 //     record   o0     o1     o2     o3         o0'    o1'    o2'
 //     step     a r    a r    a r T  -          a r    a r    -
 //
-// Each observation is stored once: the next observation of a step is the record of the next slot, and
-// a stack of k is the records of k slots, the first of the episode repeated where it just began. The
-// final observation of an episode has a slot of its own, so truncated episodes bootstrap and nothing
-// leaks into the next episode. The open slot waits for its action. Only slots with a step are
-// sampled. An item is named by a number that is never used again (position * streams + stream), so a
-// late priority for an evicted step is told apart and ignored.
+// Each observation is stored once: the next observation of a step is the record of the next slot,
+// and a stack of k is the records of k slots, the first of the episode repeated where it just
+// began. The final observation of an episode has a slot of its own, so truncated episodes bootstrap
+// and nothing leaks into the next episode. The open slot waits for its action. Only slots with a
+// step are sampled. An item is named by a number that is never used again (position * streams +
+// stream), so a late priority for an evicted step is told apart and ignored.
 //
 // Where records are: small ones in RAM, all of them (codec `ram`); large ones packed one by one in
 // compressed chunks, which a background thread writes to disk and single records are read from.
@@ -75,8 +75,8 @@ typedef struct replay_buffer replay_buffer;
 // The capacity is split evenly over the streams. folder: where the store is, NULL for RAM only;
 // owner: see replay_store_open. A store that holds generations must be rolled back to one of them
 // before anything is added; one without any starts empty.
-// Errors: GN_ERR_CONFIG if a stream has too few slots (2, and one a record of the stack more) or more
-// than 2^32 - 1, or an option is outside its range; GN_ERR_MEMORY; those of replay_store_open.
+// Errors: GN_ERR_CONFIG if a stream has too few slots (2, and one a record of the stack more) or
+// more than 2^32 - 1, or an option is outside its range; GN_ERR_MEMORY; those of replay_store_open.
 gn_status replay_buffer_create(replay_buffer **ret_buffer, const replay_config *config,
                                const replay_spec *spec, const char *folder, const char *owner);
 void replay_buffer_destroy(replay_buffer **buffer);
@@ -102,8 +102,8 @@ const replay_spec *replay_buffer_spec(const replay_buffer *buffer);
 // Draws batch->size steps with replacement. k = min(n_step, steps to the end of the episode, steps
 // stored so far). Prioritized: stratified, u_i = (i + U) / B; a step of priority 0 where epsilon is
 // 0 is never drawn, unless a share is drawn uniformly.
-// Errors: GN_ERR_EMPTY if there is no step; GN_ERR_ARG if draw or size make no sense; GN_ERR_CORRUPT,
-// GN_ERR_IO if a record cannot be read.
+// Errors: GN_ERR_EMPTY if there is no step; GN_ERR_ARG if draw or size make no sense;
+// GN_ERR_CORRUPT, GN_ERR_IO if a record cannot be read.
 gn_status replay_buffer_sample(replay_buffer *buffer, const replay_draw *draw, gn_random *random,
                                replay_batch *batch);
 

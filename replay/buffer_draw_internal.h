@@ -7,8 +7,8 @@
 #include "replay/buffer.h"
 #include "replay/plan.h"
 
-// Fills everything of the batch but packed records, which batch->plan says how to read. They must be
-// read before the buffer settles another chunk: see replay_buffer_set_reader.
+// Fills everything of the batch but packed records, which batch->plan says how to read. They must
+// be read before the buffer settles another chunk: see replay_buffer_set_reader.
 gn_status replay_buffer_draw(replay_buffer *buffer, const replay_draw *draw, gn_random *random,
                              replay_batch *batch);
 

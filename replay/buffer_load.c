@@ -1,5 +1,5 @@
-// Filling a buffer from its saved state (replay/state.h) and, on disk, from its sealed chunks. What is
-// read may be damaged: nothing is believed that a checksum or a bound does not confirm.
+// Filling a buffer from its saved state (replay/state.h) and, on disk, from its sealed chunks. What
+// is read may be damaged: nothing is believed that a checksum or a bound does not confirm.
 
 #include "replay/buffer_internal.h"
 
@@ -105,8 +105,8 @@ static gn_status load_chunk(loader *self, uint32_t stream, uint64_t chunk, uint6
     uint64_t first = chunk * buffer->chunk;
     size_t size = 0;
     replay_chunk_about about;
-    GN_TRY(replay_store_get_chunk(buffer->store, chunk, stream, self->coded, self->coded_size,
-                                  &size));
+    GN_TRY(
+        replay_store_get_chunk(buffer->store, chunk, stream, self->coded, self->coded_size, &size));
     if (buffer->layout.packed) {
         GN_TRY(load_packed(self, stream, chunk, self->coded, size, NULL, &about));
     } else {
@@ -289,8 +289,7 @@ static void count_steps(replay_buffer *buffer)
 {
     for (uint32_t stream = 0; stream < buffer->streams; stream++)
         for (uint64_t at = replay_tail(buffer, stream); at < buffer->stream[stream].head; at++)
-            buffer->count +=
-                replay_has_step(buffer->step[replay_slot(buffer, stream, at)].flags);
+            buffer->count += replay_has_step(buffer->step[replay_slot(buffer, stream, at)].flags);
 }
 
 static gn_status load_priorities(loader *self)

@@ -31,8 +31,8 @@ static void stage_tails(replay_buffer *buffer)
             continue;
         replay_copy_steps(buffer, i, first, n, tail);
         if (buffer->layout.packed) // its chunk is not given back before the commit is done
-            tail->record = replay_records_raw(buffer->records, i, first / buffer->chunk)
-                               ->columns.record;
+            tail->record =
+                replay_records_raw(buffer->records, i, first / buffer->chunk)->columns.record;
         else
             replay_records_copy(buffer->records, i, first, n, tail->record);
     }
@@ -227,9 +227,10 @@ gn_status replay_buffer_rollback(replay_buffer *buffer, uint64_t generation, uin
     replay_clear(buffer);
     uint64_t found = gn_checksum(state.data, state.size);
     if (found != checksum)
-        status = gn_fail(GN_ERR_CORRUPT, "replay: generation %llu has checksum %016llx, not %016llx",
-                         (unsigned long long)generation, (unsigned long long)found,
-                         (unsigned long long)checksum);
+        status =
+            gn_fail(GN_ERR_CORRUPT, "replay: generation %llu has checksum %016llx, not %016llx",
+                    (unsigned long long)generation, (unsigned long long)found,
+                    (unsigned long long)checksum);
     if (status == GN_OK)
         status = replay_load_state(buffer, &state, &end_dictionary);
     gn_free(&bytes);

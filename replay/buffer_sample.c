@@ -40,8 +40,8 @@ static gn_status draw_slots(const replay_buffer *buffer, gn_random *random, size
     if (buffer->tree)
         GN_TRY(draw_prioritized(buffer, random, first, strata, ret_slot, n));
     for (size_t i = 0; i < n; i++)
-        if (!buffer->tree || (buffer->config.uniform > 0 &&
-                              gn_random_unit(random) < buffer->config.uniform))
+        if (!buffer->tree ||
+            (buffer->config.uniform > 0 && gn_random_unit(random) < buffer->config.uniform))
             ret_slot[i] = draw_uniform(buffer, random);
     return GN_OK;
 }
@@ -80,7 +80,8 @@ static uint64_t follow(const replay_buffer *buffer, uint64_t slot, int64_t n_ste
     return k;
 }
 
-// Records of an episode that lie in the stack that ends at a position: they reach back to its first.
+// Records of an episode that lie in the stack that ends at a position: they reach back to its
+// first.
 static uint32_t count_stack(const replay_buffer *buffer, uint32_t stream, uint64_t position)
 {
     uint32_t have = 1;
@@ -188,7 +189,8 @@ static uint64_t slot_of_item(const replay_buffer *buffer, uint64_t item)
 }
 
 // w_i = (N P(i))^-beta / max w, P(i) = (1 - u) weight_i / total + u / N with a share u of uniform
-// draws. N and the total cancel: w_i = ((least + c) / (weight_i + c))^beta, c = u / (1 - u) total / N.
+// draws. N and the total cancel: w_i = ((least + c) / (weight_i + c))^beta, c = u / (1 - u) total /
+// N.
 static void weigh_batch(const replay_buffer *buffer, double beta, replay_batch *batch)
 {
     const double *weight = sum_tree_weights(buffer->tree);
@@ -203,8 +205,8 @@ static void weigh_batch(const replay_buffer *buffer, double beta, replay_batch *
     for (size_t first = 0; first < batch->size; first += REPLAY_BLOCK) {
         size_t n = batch->size - first < REPLAY_BLOCK ? batch->size - first : REPLAY_BLOCK;
         for (size_t i = 0; i < n; i++)
-            ratio[i] = (float)((least + c) /
-                               (weight[slot_of_item(buffer, batch->item[first + i])] + c));
+            ratio[i] =
+                (float)((least + c) / (weight[slot_of_item(buffer, batch->item[first + i])] + c));
         for (size_t i = 0; i < n; i++)
             batch->weight[first + i] = powf(ratio[i], (float)beta);
     }
@@ -222,7 +224,8 @@ static gn_status check_draw(const replay_buffer *buffer, const replay_draw *draw
                        batch->size, horizons, batch->capacity, batch->horizons);
     if (batch->spec.stack != buffer->spec.stack ||
         batch->spec.record_size != buffer->spec.record_size)
-        return gn_fail(GN_ERR_ARG, "replay: the batch is made for %u records of %u bytes, not %u of %u",
+        return gn_fail(GN_ERR_ARG,
+                       "replay: the batch is made for %u records of %u bytes, not %u of %u",
                        batch->spec.stack, batch->spec.record_size, buffer->spec.stack,
                        buffer->spec.record_size);
     for (uint32_t h = 0; h < horizons; h++)
@@ -280,8 +283,7 @@ static gn_status check_priorities(const replay_buffer *buffer, const uint64_t *i
         uint32_t stream = (uint32_t)(item[i] % buffer->streams);
         bool evicted = position < replay_tail(buffer, stream);
         if (position >= buffer->stream[stream].head ||
-            (!evicted &&
-             !replay_has_step(buffer->step[slot_of_item(buffer, item[i])].flags)))
+            (!evicted && !replay_has_step(buffer->step[slot_of_item(buffer, item[i])].flags)))
             return gn_fail(GN_ERR_ARG, "replay: item %llu is no step", (unsigned long long)item[i]);
     }
     return GN_OK;

@@ -30,18 +30,19 @@ static gn_status allocate(replay_fetcher *fetcher)
         return GN_OK;
     size_t most = config->count_max + KEY_DISTANCE;
     fetcher->kind = (replay_codec_kind)(config->layout.packed - 1);
-    GN_TRY(replay_coder_create(&fetcher->coder, fetcher->kind, config->level,
-                               fetcher->stored_size));
+    GN_TRY(
+        replay_coder_create(&fetcher->coder, fetcher->kind, config->level, fetcher->stored_size));
     fetcher->bytes_size = replay_coder_bound(fetcher->coder, most);
     GN_TRY(gn_alloc(&fetcher->bytes, fetcher->bytes_size, 1));
     if (config->layout.quantized)
         GN_TRY(gn_alloc(&fetcher->stored, config->count_max, fetcher->stored_size));
     if (config->cache_bytes == 0)
         return GN_OK;
-    gn_status status = state_cache_create(&fetcher->cache, config->cache_bytes,
-                                          config->record_size);
+    gn_status status =
+        state_cache_create(&fetcher->cache, config->cache_bytes, config->record_size);
     return status == GN_ERR_ARG
-               ? gn_fail(GN_ERR_CONFIG, "replay.cache_mb: %zu bytes: must hold a few records of %zu",
+               ? gn_fail(GN_ERR_CONFIG,
+                         "replay.cache_mb: %zu bytes: must hold a few records of %zu",
                          config->cache_bytes, config->record_size)
                : status;
 }

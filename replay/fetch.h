@@ -1,8 +1,8 @@
-// Reads packed records: finds their bytes in memory or on disk, decodes them, and keeps decoded ones
-// in a cache by a byte budget (replay/state_cache.h). A hit gives the very bytes a miss would.
+// Reads packed records: finds their bytes in memory or on disk, decodes them, and keeps decoded
+// ones in a cache by a byte budget (replay/state_cache.h). A hit gives the very bytes a miss would.
 //
-// Everything a read needs is in it, so a thread can work off reads while the owner of the buffer goes
-// on, as long as their chunks stay where they are.
+// Everything a read needs is in it, so a thread can work off reads while the owner of the buffer
+// goes on, as long as their chunks stay where they are.
 //
 // Internal to replay/. Threads: one at a time.
 

@@ -1,5 +1,5 @@
-// Where the records of a drawn batch come from: what is left to do once its steps are known. Made by
-// the owner of the buffer, worked off by a thread of its choice, with nothing but what is in it.
+// Where the records of a drawn batch come from: what is left to do once its steps are known. Made
+// by the owner of the buffer, worked off by a thread of its choice, with nothing but what is in it.
 //
 // Internal to replay/.
 
@@ -11,7 +11,8 @@
 
 // Records of one row that come from the first of them, or from another place in the row.
 typedef struct replay_row {
-    uint32_t have; // records of the episode in the stack, at least 1; the first stands for the others
+    uint32_t
+        have; // records of the episode in the stack, at least 1; the first stands for the others
     uint32_t have_next[REPLAY_HORIZONS_MAX]; // likewise k steps on
     uint32_t shared[REPLAY_HORIZONS_MAX]; // of those: records that the stack of the step has too
 } replay_row;

@@ -1,6 +1,6 @@
 // Two cursors walk a generation side by side: one over its slots (sealed chunks, then the tail in
-// the state), one over its priorities (all in the state, in runs that begin at the oldest slot). What
-// is handed out is where both runs overlap.
+// the state), one over its priorities (all in the state, in runs that begin at the oldest slot).
+// What is handed out is where both runs overlap.
 
 #include "replay/reader.h"
 
@@ -48,12 +48,12 @@ static gn_status allocate(replay_reader *reader)
     size_t plain = replay_chunk_scratch(n, layout->record_size, false);
     reader->record_size = layout->record_size;
     if (layout->quantized) {
-        reader->record_size = sizeof(float) * replay_quantized_floats(layout->record_size,
-                                                                      (int)layout->quantized);
+        reader->record_size =
+            sizeof(float) * replay_quantized_floats(layout->record_size, (int)layout->quantized);
         GN_TRY(gn_alloc(&reader->restored, n, reader->record_size));
     }
-    GN_TRY(replay_columns_create(&reader->columns, n, layout->record_size, true,
-                                 layout->packed > 0));
+    GN_TRY(
+        replay_columns_create(&reader->columns, n, layout->record_size, true, layout->packed > 0));
     if (layout->packed)
         GN_TRY(replay_coder_create(&reader->coder, (replay_codec_kind)(layout->packed - 1), LEVEL,
                                    layout->record_size));
@@ -235,8 +235,8 @@ static gn_status use_dictionary(replay_reader *reader, uint32_t id)
     const void *bytes;
     size_t size;
     const replay_value *value = replay_value_find(view->dictionary, view->dictionaries, id);
-    gn_status status = value ? replay_value_read(value, &bytes, &size)
-                             : gn_fail(GN_ERR_CORRUPT, "is missing");
+    gn_status status =
+        value ? replay_value_read(value, &bytes, &size) : gn_fail(GN_ERR_CORRUPT, "is missing");
     if (status == GN_OK)
         status = gn_dictionary_create(&reader->dictionary, bytes, size, 1);
     if (status != GN_OK)
@@ -252,8 +252,8 @@ static gn_status decode_body(replay_reader *reader, uint64_t key, const replay_c
     const void *body;
     size_t size;
     const replay_value *value = replay_value_find(view->body, view->bodies, key);
-    gn_status status = value ? replay_value_read(value, &body, &size)
-                             : gn_fail(GN_ERR_CORRUPT, "is missing");
+    gn_status status =
+        value ? replay_value_read(value, &body, &size) : gn_fail(GN_ERR_CORRUPT, "is missing");
     if (status == GN_OK && size < about->body_size)
         status = gn_fail(GN_ERR_CORRUPT, "%zu bytes, not %u", size, about->body_size);
     if (status != GN_OK)
@@ -345,7 +345,8 @@ static gn_status load_priorities(replay_reader *reader)
     gn_status status = bytes ? gn_decompress(reader->compressor, bytes, size, reader->priority,
                                              n * sizeof *reader->priority)
                              : gn_blob_status(&reader->priority_state);
-    return status == GN_OK ? GN_OK : gn_fail_within(status, "priorities of stream %u", reader->stream);
+    return status == GN_OK ? GN_OK
+                           : gn_fail_within(status, "priorities of stream %u", reader->stream);
 }
 
 // Brings in the runs that hold the current position; its slots may be passed over instead.

@@ -37,7 +37,8 @@ gn_status replay_records_create(replay_records **ret_records, const replay_layou
     gn_status status = GN_OK;
     size_t chunks = layout->streams * records->entries;
     if (!layout->packed) {
-        status = gn_alloc(&records->mirror, layout->streams * layout->capacity, layout->record_size);
+        status =
+            gn_alloc(&records->mirror, layout->streams * layout->capacity, layout->record_size);
     } else {
         status = gn_alloc(&records->entry, chunks, sizeof *records->entry);
         if (status == GN_OK)
@@ -133,8 +134,8 @@ const unsigned char *replay_records_at(const replay_records *records, uint32_t s
                       : NULL;
 }
 
-void replay_records_copy(const replay_records *records, uint32_t stream, uint64_t position, size_t n,
-                         unsigned char *ret_records)
+void replay_records_copy(const replay_records *records, uint32_t stream, uint64_t position,
+                         size_t n, unsigned char *ret_records)
 {
     uint64_t ring = records->layout.capacity, left = ring - position % ring;
     size_t size = records->layout.record_size, first = n < left ? n : left;
@@ -163,9 +164,8 @@ void replay_records_settle(replay_records *records, replay_job *job)
 }
 
 replay_place *replay_records_adopt(replay_records *records, uint32_t stream, uint64_t chunk,
-                                   const replay_chunk_about *about,
-                                   const gn_dictionary *dictionary, uint64_t offset,
-                                   unsigned char *body)
+                                   const replay_chunk_about *about, const gn_dictionary *dictionary,
+                                   uint64_t offset, unsigned char *body)
 {
     chunk_entry *entry = entry_of(records, stream, chunk);
     reset_entry(records, entry, chunk);

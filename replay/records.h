@@ -37,18 +37,17 @@ const unsigned char *replay_records_at(const replay_records *records, uint32_t s
                                        uint64_t position);
 
 // Mirrored: copies n records from a position on.
-void replay_records_copy(const replay_records *records, uint32_t stream, uint64_t position, size_t n,
-                         unsigned char *ret_records);
+void replay_records_copy(const replay_records *records, uint32_t stream, uint64_t position,
+                         size_t n, unsigned char *ret_records);
 
 // Takes over where the records of a harvested chunk are; the job is free afterwards.
 void replay_records_settle(replay_records *records, replay_job *job);
 
-// A chunk that was loaded; body (RAM only) is ours from here on. The caller writes its places to the
-// result.
+// A chunk that was loaded; body (RAM only) is ours from here on. The caller writes its places to
+// the result.
 replay_place *replay_records_adopt(replay_records *records, uint32_t stream, uint64_t chunk,
-                                   const replay_chunk_about *about,
-                                   const gn_dictionary *dictionary, uint64_t offset,
-                                   unsigned char *body);
+                                   const replay_chunk_about *about, const gn_dictionary *dictionary,
+                                   uint64_t offset, unsigned char *body);
 
 // How to read n packed records from a position on; they lie in one chunk.
 replay_read replay_records_read(const replay_records *records, uint32_t stream, uint64_t position,

@@ -3,8 +3,8 @@
 // becomes the final one: its step is given up, because nothing says what followed it. An episode
 // that was still running ends the same way.
 //
-// Priorities are kept as they are; rank-based weights are not. Positions start at 0 again, so no checkpoint can be continued with
-// the new store: it is for looking at and exporting.
+// Priorities are kept as they are; rank-based weights are not. Positions start at 0 again, so no
+// checkpoint can be continued with the new store: it is for looking at and exporting.
 
 #ifndef REPLAY_SALVAGE_H
 #define REPLAY_SALVAGE_H

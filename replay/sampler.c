@@ -1,4 +1,5 @@
-// A ring of L + 1 batches: `returned` and `drawn` count them, and their difference is L between calls.
+// A ring of L + 1 batches: `returned` and `drawn` count them, and their difference is L between
+// calls.
 
 #include "replay/sampler.h"
 
@@ -49,8 +50,8 @@ static gn_status create_parts(replay_sampler *sampler, size_t capacity, uint32_t
     return GN_OK;
 }
 
-gn_status replay_sampler_create(replay_sampler **ret_sampler, replay_buffer *buffer, size_t capacity,
-                                uint32_t horizons, int64_t ahead)
+gn_status replay_sampler_create(replay_sampler **ret_sampler, replay_buffer *buffer,
+                                size_t capacity, uint32_t horizons, int64_t ahead)
 {
     if (ahead < 0)
         ahead = replay_buffer_ahead(buffer);
@@ -136,7 +137,8 @@ typedef struct batch_head {
 
 static size_t records_size(const replay_batch *batch, const batch_head *head)
 {
-    size_t records = head->overlaps ? batch->spec.stack + 1 : (1 + head->horizons) * batch->spec.stack;
+    size_t records =
+        head->overlaps ? batch->spec.stack + 1 : (1 + head->horizons) * batch->spec.stack;
     return head->size * records * batch->spec.record_size;
 }
 
@@ -155,7 +157,8 @@ void replay_sampler_save(replay_sampler *sampler, gn_blob *out)
         gn_blob_write(out, "item", batch->item, n * sizeof *batch->item);
         gn_blob_write(out, "action", batch->action, n * sizeof *batch->action);
         gn_blob_write(out, "reward", batch->reward, n * head.horizons * sizeof *batch->reward);
-        gn_blob_write(out, "discount", batch->discount, n * head.horizons * sizeof *batch->discount);
+        gn_blob_write(out, "discount", batch->discount,
+                      n * head.horizons * sizeof *batch->discount);
         gn_blob_write(out, "weight", batch->weight, n * sizeof *batch->weight);
         gn_blob_write(out, "records", plan->record, records_size(batch, &head));
     }

@@ -1,6 +1,7 @@
-// Sampling ahead: the batch of call t + L is drawn at call t, and a thread reads its records while the
-// caller works on the batches between. What is drawn depends on the calls alone, never on how fast
-// the thread is: priorities that change in between do not count, L calls late, on every machine.
+// Sampling ahead: the batch of call t + L is drawn at call t, and a thread reads its records while
+// the caller works on the batches between. What is drawn depends on the calls alone, never on how
+// fast the thread is: priorities that change in between do not count, L calls late, on every
+// machine.
 //
 //     call         t            t+1          t+2
 //     drawn        batch t+2    batch t+3    batch t+4         (L = 2)
@@ -20,11 +21,10 @@ typedef struct replay_sampler replay_sampler;
 enum { REPLAY_AHEAD_MAX = 64 };
 
 // capacity: steps of the largest batch. horizons: of a draw, at most. ahead: L, up to
-// REPLAY_AHEAD_MAX; -1 takes what the buffer's options say. The buffer must outlive the sampler, and
-// has one sampler with L > 0 at a time.
-// Errors: GN_ERR_ARG, GN_ERR_MEMORY.
-gn_status replay_sampler_create(replay_sampler **ret_sampler, replay_buffer *buffer, size_t capacity,
-                                uint32_t horizons, int64_t ahead);
+// REPLAY_AHEAD_MAX; -1 takes what the buffer's options say. The buffer must outlive the sampler,
+// and has one sampler with L > 0 at a time. Errors: GN_ERR_ARG, GN_ERR_MEMORY.
+gn_status replay_sampler_create(replay_sampler **ret_sampler, replay_buffer *buffer,
+                                size_t capacity, uint32_t horizons, int64_t ahead);
 void replay_sampler_destroy(replay_sampler **sampler);
 
 // Draws a batch of `size` steps and returns the one drawn L calls before, which may have another

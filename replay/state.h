@@ -1,5 +1,5 @@
-// The state of a buffer as bytes: what a generation on disk and a checkpoint of a buffer in RAM hold
-// beside sealed chunks.
+// The state of a buffer as bytes: what a generation on disk and a checkpoint of a buffer in RAM
+// hold beside sealed chunks.
 //
 //     streams        head and sealed chunks of each
 //     max priority, alpha

@@ -1,5 +1,5 @@
-// Chunks, bodies, dictionaries and generations over LMDB. What a database holds is a function of what
-// was added and committed only: no times, no process numbers, no order of arrival.
+// Chunks, bodies, dictionaries and generations over LMDB. What a database holds is a function of
+// what was added and committed only: no times, no process numbers, no order of arrival.
 
 #define _GNU_SOURCE // preadv2
 #include "replay/store.h"
@@ -18,8 +18,8 @@
 
 // --- chunks, bodies, dictionaries
 
-// Of a transaction that a commit will follow, and of a commit. Without syncing the meta page a power
-// cut may undo the transaction; without syncing anything it may leave a torn one.
+// Of a transaction that a commit will follow, and of a commit. Without syncing the meta page a
+// power cut may undo the transaction; without syncing anything it may leave a torn one.
 static unsigned batch_flags(const replay_store *store)
 {
     return store->durability == REPLAY_DURABLE_NONE ? MDB_NOSYNC : MDB_NOMETASYNC;
@@ -43,8 +43,8 @@ static int write_queue(replay_store *store, MDB_txn *txn, const void *arg)
         replay_queued item;
         memcpy(&item, store->queue + at, sizeof item);
         at += sizeof item;
-        code = replay_store_put(txn, item.database, replay_number_key(&item.key), store->queue + at, item.size,
-                         item.database == store->bodies ? REPLAY_BODY_MIN : 0);
+        code = replay_store_put(txn, item.database, replay_number_key(&item.key), store->queue + at,
+                                item.size, item.database == store->bodies ? REPLAY_BODY_MIN : 0);
         at += item.size;
     }
     return code;
@@ -135,8 +135,8 @@ gn_status replay_store_read(const replay_store *store, uint64_t offset, void *re
                             size_t size)
 {
     for (size_t done = 0; done < size;) {
-        ssize_t n = pread(store->file, (char *)ret_bytes + done, size - done,
-                          (off_t)(offset + done));
+        ssize_t n =
+            pread(store->file, (char *)ret_bytes + done, size - done, (off_t)(offset + done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -266,8 +266,8 @@ static int write_generation(replay_store *store, MDB_txn *txn, const void *arg)
     const commit_job *job = arg;
     int code = write_queue(store, txn, NULL);
     if (code == 0)
-        code = replay_store_put(txn, store->generations, replay_number_key(&job->generation), job->state, job->size,
-                         0);
+        code = replay_store_put(txn, store->generations, replay_number_key(&job->generation),
+                                job->state, job->size, 0);
     if (code == 0)
         code = keep_rows(txn, store->generations, 1, &job->oldest, NULL);
     if (code == 0 && job->first_chunk)

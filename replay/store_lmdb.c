@@ -1,5 +1,5 @@
-// Errors, values and transactions of the store. The map starts small and doubles whenever LMDB finds
-// it full.
+// Errors, values and transactions of the store. The map starts small and doubles whenever LMDB
+// finds it full.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,8 +86,8 @@ static int double_map(replay_store *store)
 
 // A reader that was killed would keep its pages from being used again for the rest of the run: its
 // entry goes first.
-gn_status replay_store_transact(replay_store *store, replay_store_job job, const void *arg, unsigned flags,
-                              const char *doing)
+gn_status replay_store_transact(replay_store *store, replay_store_job job, const void *arg,
+                                unsigned flags, const char *doing)
 {
     if (store->env)
         (void)mdb_reader_check(store->env, NULL);

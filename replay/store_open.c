@@ -54,10 +54,10 @@ static int open_databases(replay_store *store, MDB_txn *txn, const void *arg)
     if (chunks.ms_entries > 0 || generations.ms_entries > 0)
         return MDB_CORRUPTED;
     code = replay_store_put(txn, store->about, name_key(REPLAY_LAYOUT), &about->layout,
-                     sizeof about->layout, 0);
+                            sizeof about->layout, 0);
     if (code == 0)
         code = replay_store_put(txn, store->about, name_key(REPLAY_OWNER), about->owner,
-                         strlen(about->owner), 0);
+                                strlen(about->owner), 0);
     return code;
 }
 
@@ -85,7 +85,8 @@ static void describe_layout(char ret_text[160], const replay_stored_layout *layo
 {
     static const char *const packing[] = { "a column", "none", "zstd", "zstd-dict", "delta" };
     snprintf(ret_text, 160,
-             "%u streams, %" PRIu64 " slots a stream, %u slots a chunk, %u bytes a record, coded as "
+             "%u streams, %" PRIu64
+             " slots a stream, %u slots a chunk, %u bytes a record, coded as "
              "%s, %u bits a float",
              layout->streams, layout->capacity, layout->chunk, layout->record_size,
              layout->packed < sizeof packing / sizeof *packing ? packing[layout->packed] : "?",

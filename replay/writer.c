@@ -167,8 +167,8 @@ static gn_status work_off_commit(replay_writer *writer)
     gn_blob_clear(&writer->state);
     GN_TRY(replay_state_encode(staged, &writer->parts, writer, &writer->state));
     GN_TRY(gn_alloc(&first_chunk, writer->config.layout.streams, sizeof *first_chunk));
-    gn_status status = replay_state_first_chunks(staged, &writer->config.layout, writer->store,
-                                                 first_chunk);
+    gn_status status =
+        replay_state_first_chunks(staged, &writer->config.layout, writer->store, first_chunk);
     if (status == GN_OK)
         status = replay_store_commit(writer->store, staged->generation, writer->state.data,
                                      writer->state.size, staged->oldest, first_chunk);
@@ -192,8 +192,8 @@ static gn_status allocate(replay_writer *writer)
     size_t n = layout->chunk, record_size = layout->record_size;
     writer->parts.layout = layout;
     GN_TRY(replay_state_open_parts(&writer->parts, writer->config.level));
-    GN_TRY(gn_alloc(&writer->contents, layout->streams * writer->entries,
-                    sizeof *writer->contents));
+    GN_TRY(
+        gn_alloc(&writer->contents, layout->streams * writer->entries, sizeof *writer->contents));
     writer->parts.contents = writer->contents;
     if (writer->packed) {
         replay_codec_kind kind = (replay_codec_kind)(layout->packed - 1);
@@ -201,15 +201,15 @@ static gn_status allocate(replay_writer *writer)
         writer->body_size = replay_coder_bound(writer->coder, n);
         GN_TRY(gn_alloc(&writer->body, writer->body_size, 1));
         GN_TRY(gn_alloc(&writer->starts, n, sizeof *writer->starts));
-        GN_TRY(replay_dictionary_create(&writer->choice, kind, writer->config.level, record_size,
-                                        n));
+        GN_TRY(
+            replay_dictionary_create(&writer->choice, kind, writer->config.level, record_size, n));
     }
     writer->jobs = REPLAY_JOBS + (writer->packed ? 2 * (size_t)layout->streams : 1);
     GN_TRY(gn_alloc(&writer->all, writer->jobs, sizeof *writer->all));
     GN_TRY(gn_alloc(&writer->free, writer->jobs, sizeof *writer->free));
     for (size_t i = 0; i < writer->jobs; i++)
-        GN_TRY(replay_columns_create(&writer->all[i].columns, n, record_size, true,
-                                     writer->packed));
+        GN_TRY(
+            replay_columns_create(&writer->all[i].columns, n, record_size, true, writer->packed));
     return gn_queue_create(&writer->queue, REPLAY_JOBS + 1, work_off, writer);
 }
 
@@ -406,7 +406,8 @@ gn_status replay_writer_load(replay_writer *writer, gn_blob *in, uint32_t *ret_e
     gn_blob_read(in, "coder", &state, sizeof state);
     GN_TRY(gn_blob_status(in));
     if (state.id >= UINT32_MAX)
-        return gn_fail(GN_ERR_CORRUPT, "replay state: dictionary %llu", (unsigned long long)state.id);
+        return gn_fail(GN_ERR_CORRUPT, "replay state: dictionary %llu",
+                       (unsigned long long)state.id);
     replay_dictionary_load(writer->choice, &state);
     *ret_end_dictionary = (uint32_t)state.id + 1;
     return GN_OK;

@@ -1,12 +1,12 @@
 // The background thread that codes sealed chunks and writes them, and commits. The owner hands it
-// raw chunks and gets them back when they are where they stay; it never waits unless all of them are
-// on the way.
+// raw chunks and gets them back when they are where they stay; it never waits unless all of them
+// are on the way.
 //
 //     owner     take -> fill -> seal ................................... harvest -> give
 //     thread                         code -> store's queue -> flush -> locate
 //
-// Chunks are worked off in the order they were sealed, so what is written, and which dictionary codes
-// it, is a function of that order alone.
+// Chunks are worked off in the order they were sealed, so what is written, and which dictionary
+// codes it, is a function of that order alone.
 //
 // Internal to replay/buffer*.c. Threads: one owner; the thread is inside.
 
@@ -68,7 +68,8 @@ void replay_writer_destroy(replay_writer **writer);
 bool replay_writer_is_full(const replay_writer *writer);
 gn_status replay_writer_wait_oldest(replay_writer *writer);
 
-// A raw chunk to fill: one for each chunk on the way, and where records are packed two more a stream.
+// A raw chunk to fill: one for each chunk on the way, and where records are packed two more a
+// stream.
 replay_job *replay_writer_take(replay_writer *writer);
 
 // Hands a filled chunk to the thread.  Errors: what the thread failed at; then seal it again.

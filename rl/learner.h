@@ -36,15 +36,16 @@ typedef struct rl_update_plan {
 // What an update reports.
 typedef struct rl_update {
     double loss, gradient_norm, mean_q; // mean_q: of the chosen actions in the batch
-    double half_square; // |G_b|^2 of rl/batch_size.h if it was measured, else 0; |G_B| is gradient_norm
+    double half_square; // |G_b|^2 of rl/batch_size.h if it was measured, else 0; |G_B| is
+                        // gradient_norm
 } rl_update;
 
 // Takes the batch that is due from the sampler, learns, writes priorities back. env rebuilds
-// observations from records; it is of the learner's spec. Where batches are drawn ahead, plan->batch
-// is the size of the one drawn now; only one of this size is measured. What is measured changes
-// nothing in what is learnt.
-// Errors: GN_ERR_ARG: no such batch; GN_ERR_EMPTY (no steps yet); GN_ERR_NUMERIC if loss or
-// gradient is not finite: then the parameters are as before; those of replay_sampler_next.
+// observations from records; it is of the learner's spec. Where batches are drawn ahead,
+// plan->batch is the size of the one drawn now; only one of this size is measured. What is measured
+// changes nothing in what is learnt. Errors: GN_ERR_ARG: no such batch; GN_ERR_EMPTY (no steps
+// yet); GN_ERR_NUMERIC if loss or gradient is not finite: then the parameters are as before; those
+// of replay_sampler_next.
 gn_status rl_learner_update(rl_learner *learner, replay_sampler *sampler, const vec_env *env,
                             const rl_update_plan *plan, gn_random *random, rl_update *ret_update);
 

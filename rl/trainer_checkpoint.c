@@ -50,8 +50,8 @@ static gn_status load_state(rl_trainer *trainer, gn_blob *in, uint64_t *ret_metr
     return trainer->on_disk ? GN_OK : replay_buffer_load(trainer->buffer, in);
 }
 
-// Runs in the worker: waits for the generation of the store, so that a whole snapshot implies it. Old
-// snapshots go only when the new one is durable.
+// Runs in the worker: waits for the generation of the store, so that a whole snapshot implies it.
+// Old snapshots go only when the new one is durable.
 static gn_status write_snapshot(void *user)
 {
     rl_trainer *trainer = user;

@@ -78,7 +78,8 @@ static inline void feed_train(step_feed *from, replay_buffer *buffer)
     expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, FEED_RECORD, 1 }, BATCH, 1));
     for (int round = 0; round < ROUNDS; round++) {
         float priority[BATCH];
-        expect_ok(replay_buffer_sample(buffer, &(replay_draw){ { 3 }, 1, 0.9, 0.5 }, &random, batch));
+        expect_ok(
+            replay_buffer_sample(buffer, &(replay_draw){ { 3 }, 1, 0.9, 0.5 }, &random, batch));
         for (int i = 0; i < BATCH; i++)
             priority[i] = (float)(4 * test_rng_unit(&from->rng));
         expect_ok(replay_buffer_set_priorities(buffer, batch->item, priority, BATCH));

@@ -138,7 +138,8 @@ static void run_against_twin(uint64_t seed, uint32_t streams, int64_t capacity, 
     uint64_t late[BATCH] = { 0 }; // a batch of some rounds ago: its steps may be gone
     replay_buffer *buffer;
     replay_batch *batch;
-    expect_ok(replay_buffer_create(&buffer, &twin.config, &(replay_spec){ streams, FEED_RECORD, 1 }, NULL, NULL));
+    expect_ok(replay_buffer_create(&buffer, &twin.config, &(replay_spec){ streams, FEED_RECORD, 1 },
+                                   NULL, NULL));
     expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, FEED_RECORD, 1 }, BATCH, 1));
     for (int round = 0; round < ROUNDS; round++) {
         for (uint64_t n = test_rng_below(&feed.rng, 10); n > 0; n--) {
@@ -152,7 +153,8 @@ static void run_against_twin(uint64_t seed, uint32_t streams, int64_t capacity, 
             continue;
         int64_t n_step = 1 + (int64_t)test_rng_below(&feed.rng, 6);
         double gamma = test_rng_unit(&feed.rng), beta = test_rng_unit(&feed.rng);
-        expect_ok(replay_buffer_sample(buffer, &(replay_draw){ { n_step }, 1, gamma, beta }, &random, batch));
+        expect_ok(replay_buffer_sample(buffer, &(replay_draw){ { n_step }, 1, gamma, beta },
+                                       &random, batch));
         for (size_t i = 0; i < BATCH; i++)
             check_step(&twin, n_step, gamma, batch, i);
         check_weights(&twin, beta, batch);
@@ -225,7 +227,8 @@ static replay_batch *sample_all(replay_buffer *buffer, int64_t n_step, double ga
     replay_batch *batch;
     gn_random random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0);
     expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, BATCH, 1));
-    expect_ok(replay_buffer_sample(buffer, &(replay_draw){ { n_step }, 1, gamma, 0.4 }, &random, batch));
+    expect_ok(
+        replay_buffer_sample(buffer, &(replay_draw){ { n_step }, 1, gamma, 0.4 }, &random, batch));
     for (size_t i = 0; i < BATCH; i++)
         rows[batch->action[i]] = i;
     return batch;
@@ -349,7 +352,8 @@ static void check_frequencies(bool prioritized)
     gn_random random = gn_random_stream(6, GN_RANDOM_SAMPLE, 0);
     replay_buffer *buffer;
     replay_batch *batch;
-    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 }, NULL, NULL));
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 },
+                                   NULL, NULL));
     expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, FEED_RECORD, 1 }, BATCH, 1));
     uint64_t head[STREAMS] = { 0 };
     size_t count = 0;
@@ -402,18 +406,22 @@ static void calls_out_of_order_and_bad_values_are_refused(void **state)
     replay_batch *batch;
     gn_random random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0);
     expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, 4, 1));
-    expect_fails(GN_ERR_EMPTY, "no step", replay_buffer_sample(buffer, &(replay_draw){ { 1 }, 1, 1, 1 }, &random, batch));
+    expect_fails(GN_ERR_EMPTY, "no step",
+                 replay_buffer_sample(buffer, &(replay_draw){ { 1 }, 1, 1, 1 }, &random, batch));
     expect_fails(GN_ERR_STATE, "stream 0: no episode is running",
                  replay_buffer_add(buffer, 0, 0, 0, false, false, &record));
     expect_fails(GN_ERR_ARG, "stream 1: must be below 1", replay_buffer_begin(buffer, 1, &record));
     expect_ok(replay_buffer_begin(buffer, 0, &record));
-    expect_fails(GN_ERR_EMPTY, "no step", replay_buffer_sample(buffer, &(replay_draw){ { 1 }, 1, 1, 1 }, &random, batch));
+    expect_fails(GN_ERR_EMPTY, "no step",
+                 replay_buffer_sample(buffer, &(replay_draw){ { 1 }, 1, 1, 1 }, &random, batch));
     expect_fails(GN_ERR_STATE, "an episode is running", replay_buffer_begin(buffer, 0, &record));
     expect_fails(GN_ERR_NUMERIC, "reward nan",
                  replay_buffer_add(buffer, 0, 0, NAN, false, false, &record));
     expect_ok(replay_buffer_add(buffer, 0, 0, 1, true, false, &record));
-    expect_fails(GN_ERR_ARG, "0 steps", replay_buffer_sample(buffer, &(replay_draw){ { 0 }, 1, 1, 1 }, &random, batch));
-    expect_fails(GN_ERR_ARG, "gamma 1.5", replay_buffer_sample(buffer, &(replay_draw){ { 1 }, 1, 1.5, 1 }, &random, batch));
+    expect_fails(GN_ERR_ARG, "0 steps",
+                 replay_buffer_sample(buffer, &(replay_draw){ { 0 }, 1, 1, 1 }, &random, batch));
+    expect_fails(GN_ERR_ARG, "gamma 1.5",
+                 replay_buffer_sample(buffer, &(replay_draw){ { 1 }, 1, 1.5, 1 }, &random, batch));
     uint64_t before = feed_checksum(buffer);
     expect_fails(GN_ERR_NUMERIC, "priority -1 of item 0",
                  replay_buffer_set_priorities(buffer, (uint64_t[]){ 0, 0 }, (float[]){ 5, -1 }, 2));
@@ -434,7 +442,8 @@ static void calls_out_of_order_and_bad_values_are_refused(void **state)
     config.alpha = -1;
     expect_fails(GN_ERR_CONFIG, "replay.alpha: -1 must be 0 to 1",
                  replay_buffer_create(&buffer, &config, &(replay_spec){ 1, 1, 1 }, NULL, NULL));
-    expect_fails(GN_ERR_ARG, "0 steps", replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, 0, 1));
+    expect_fails(GN_ERR_ARG, "0 steps",
+                 replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, 0, 1));
 }
 
 static void steady_state_allocates_nothing(void **state)
@@ -448,12 +457,14 @@ static void steady_state_allocates_nothing(void **state)
         float priority[BATCH] = { 0 };
         gn_random random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0);
         step_feed feed = feed_seed(1, 4);
-        expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ 4, FEED_RECORD, 1 }, NULL, NULL));
+        expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ 4, FEED_RECORD, 1 }, NULL,
+                                       NULL));
         expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, FEED_RECORD, 1 }, BATCH, 1));
         uint64_t allocations = gn_mem_allocations();
         for (int round = 0; round < 50; round++) {
             feed_add(&feed, buffer, 50);
-            expect_ok(replay_buffer_sample(buffer, &(replay_draw){ { 3 }, 1, 0.9, 0.4 }, &random, batch));
+            expect_ok(
+                replay_buffer_sample(buffer, &(replay_draw){ { 3 }, 1, 0.9, 0.4 }, &random, batch));
             expect_ok(replay_buffer_set_priorities(buffer, batch->item, priority, BATCH));
         }
         assert_int_equal(gn_mem_allocations(), allocations);
@@ -472,7 +483,8 @@ static void failed_allocations_leak_nothing(void **state)
         replay_buffer *buffer = NULL;
         replay_batch *batch = NULL;
         gn_mem_fail_at(n);
-        status = replay_buffer_create(&buffer, &config, &(replay_spec){ 4, FEED_RECORD, 1 }, NULL, NULL);
+        status =
+            replay_buffer_create(&buffer, &config, &(replay_spec){ 4, FEED_RECORD, 1 }, NULL, NULL);
         if (status == GN_OK)
             status = replay_batch_create(&batch, &(replay_spec){ 1, FEED_RECORD, 1 }, 32, 1);
         gn_mem_fail_at(0);

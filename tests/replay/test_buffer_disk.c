@@ -24,7 +24,8 @@ static replay_buffer *open_buffer(const char *folder, bool prioritized)
 {
     replay_config config = feed_config(CAPACITY, CHUNK, prioritized);
     replay_buffer *buffer;
-    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 }, folder, "run"));
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 },
+                                   folder, "run"));
     return buffer;
 }
 
@@ -100,8 +101,10 @@ static void the_smallest_rings_work_and_old_chunks_go(void **state)
         char folder[GN_PATH_SIZE];
         test_temp_folder(folder);
         replay_buffer *disk, *ram;
-        expect_ok(replay_buffer_create(&disk, &config, &(replay_spec){ 1, FEED_RECORD, 1 }, folder, "run"));
-        expect_ok(replay_buffer_create(&ram, &config, &(replay_spec){ 1, FEED_RECORD, 1 }, NULL, NULL));
+        expect_ok(replay_buffer_create(&disk, &config, &(replay_spec){ 1, FEED_RECORD, 1 }, folder,
+                                       "run"));
+        expect_ok(
+            replay_buffer_create(&ram, &config, &(replay_spec){ 1, FEED_RECORD, 1 }, NULL, NULL));
         step_feed feed = feed_seed((uint64_t)ring, 1);
         for (uint64_t i = 1; i <= GENERATIONS; i++) {
             step_feed same = feed;
@@ -114,7 +117,10 @@ static void the_smallest_rings_work_and_old_chunks_go(void **state)
         }
         replay_buffer_destroy(&disk);
         replay_buffer_destroy(&ram);
-        const replay_layout layout = { .streams = 1, .record_size = FEED_RECORD, .capacity = (uint64_t)ring, .chunk = (uint32_t)ring - 1 };
+        const replay_layout layout = { .streams = 1,
+                                       .record_size = FEED_RECORD,
+                                       .capacity = (uint64_t)ring,
+                                       .chunk = (uint32_t)ring - 1 };
         unsigned char bytes[1024];
         size_t size;
         replay_store *store;
@@ -163,7 +169,10 @@ static void chunks_without_any_generation_are_removed(void **state)
 {
     (void)state;
     enum { SIZE = 300, PUTS = 16000 };
-    const replay_layout layout = { .streams = STREAMS, .record_size = FEED_RECORD, .capacity = CAPACITY / STREAMS, .chunk = CHUNK };
+    const replay_layout layout = { .streams = STREAMS,
+                                   .record_size = FEED_RECORD,
+                                   .capacity = CAPACITY / STREAMS,
+                                   .chunk = CHUNK };
     static unsigned char bytes[SIZE];
     char folder[GN_PATH_SIZE];
     size_t size;
@@ -365,8 +374,8 @@ static void promised_generations_survive_kill_9(void **state)
 
 // --- a full disk
 
-// The child: adds and commits until the disk is full, makes room, and waits for what failed. Says the
-// checksum of the last commit.
+// The child: adds and commits until the disk is full, makes room, and waits for what failed. Says
+// the checksum of the last commit.
 static int run_on_a_full_disk(const char *folder, int out)
 {
     replay_buffer *buffer = open_buffer(folder, true);

@@ -39,8 +39,8 @@ static void fill(slots *ring, uint64_t seed)
         ring->reward[i] = (float)test_rng_unit(&rng);
         for (size_t j = 0; j < RECORD; j++)
             ring->record[i][j] = (unsigned char)test_rng_below(&rng, 4);
-        ring->place[i] = (replay_place){ .end = 4 * (uint32_t)(i + 1),
-                                         .check = (uint32_t)test_rng_next(&rng) };
+        ring->place[i] =
+            (replay_place){ .end = 4 * (uint32_t)(i + 1), .check = (uint32_t)test_rng_next(&rng) };
     }
 }
 

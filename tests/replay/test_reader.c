@@ -16,7 +16,8 @@ static replay_buffer *open_buffer(const char *folder, int64_t capacity, bool pri
 {
     replay_config config = feed_config(capacity, CHUNK, prioritized);
     replay_buffer *buffer;
-    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 }, folder, "run"));
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 },
+                                   folder, "run"));
     return buffer;
 }
 

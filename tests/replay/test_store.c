@@ -196,7 +196,7 @@ static void strangers_are_refused(void **state)
                  replay_store_open(&other, folder, "another", &layout));
     replay_layout wide = layout;
     wide.record_size = 9;
-    expect_fails(GN_ERR_STATE, "16 slots a chunk, 8 bytes a record', not",
+    expect_fails(GN_ERR_STATE, "16 slots a chunk, 8 bytes a record",
                  replay_store_open(&other, folder, "run", &wide));
     expect_fails(GN_ERR_ARG, "32 characters at most",
                  replay_store_open(&other, folder, "123456789 123456789 123456789 123", &layout));

@@ -20,7 +20,8 @@ static void make_store(const char *folder, uint64_t seed, bool prioritized, uint
     replay_buffer *buffer;
     step_feed feed = feed_seed(seed, STREAMS);
     uint64_t checksum;
-    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 }, folder, "run"));
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 },
+                                   folder, "run"));
     for (uint64_t i = 1; i <= generations; i++) {
         feed_add(&feed, buffer, 30 + test_rng_below(&feed.rng, 60));
         feed_train(&feed, buffer);
@@ -227,7 +228,8 @@ static void a_stream_that_is_missing_leaves_the_next(void **state)
     replay_verified verified;
     uint64_t checksum, cut;
     test_temp_folder(folder);
-    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 }, folder, "run"));
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 },
+                                   folder, "run"));
     for (uint32_t stream = 0; stream < STREAMS; stream++) {
         expect_ok(replay_buffer_begin(buffer, stream, record));
         for (int i = 1; i < CHUNK; i++)
@@ -284,7 +286,8 @@ static void a_salvage_that_cannot_be_leaves_nothing(void **state)
     sibling(to, folder);
     expect_fails(GN_ERR_NOT_FOUND, "data.mdb", replay_salvage(folder, to, &salvaged));
     expect_fails(GN_ERR_EXISTS, "must be a new folder", replay_salvage(to, folder, &salvaged));
-    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 }, folder, "run"));
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 },
+                                   folder, "run"));
     uint64_t checksum;
     expect_ok(feed_commit(buffer, 1, 0, &checksum));
     replay_buffer_destroy(&buffer);
@@ -306,8 +309,8 @@ static void a_salvage_that_cannot_be_leaves_nothing(void **state)
 
 // --- contents that no buffer writes
 
-// A store of one stream with these slots in the tail, priorities 1 where there is a step; the rest as
-// the vector says.
+// A store of one stream with these slots in the tail, priorities 1 where there is a step; the rest
+// as the vector says.
 typedef struct wrong_contents {
     const char *finding; // part of it
     uint8_t flags[6];
@@ -347,8 +350,8 @@ static void write_contents(const char *folder, const wrong_contents *wrong)
     gn_blob_write(&blob, "max priority", &max_priority, sizeof max_priority);
     gn_blob_write(&blob, "alpha", &alpha, sizeof alpha);
     gn_blob_write(&blob, "contents", NULL, 0);
-    expect_ok(replay_chunk_encode(compressor, &columns, n, &about, plain, coded, sizeof coded,
-                                  &size));
+    expect_ok(
+        replay_chunk_encode(compressor, &columns, n, &about, plain, coded, sizeof coded, &size));
     gn_blob_write(&blob, "slots", coded, size);
     expect_ok(gn_compress(compressor, priority, n * sizeof *priority, coded, sizeof coded, &size));
     gn_blob_write(&blob, "priorities", coded, size);
@@ -465,7 +468,8 @@ static void make_damaged_store(damaged_store *store)
     replay_buffer *buffer;
     step_feed feed = feed_seed(11, STREAMS);
     uint64_t checksum;
-    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 }, store->folder, "run"));
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, FEED_RECORD, 1 },
+                                   store->folder, "run"));
     for (uint64_t i = 1; i <= 8; i++) {
         feed_add(&feed, buffer, 60);
         feed_train(&feed, buffer);

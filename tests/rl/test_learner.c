@@ -127,9 +127,10 @@ static bench bench_open(const env_class *kind, const char *const *flag)
     bench b = { .config = config_of(flag), .random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0) };
     expect_ok(vec_env_create(&b.env, kind, &context, &context));
     expect_ok(rl_learner_create(&b.learner, b.config, vec_env_spec(b.env)));
-    expect_ok(replay_buffer_create(&b.buffer, &b.config->replay, &(replay_spec){ 1, 1, 1 }, NULL, "test"));
-    expect_ok(replay_sampler_create(&b.sampler, b.buffer,
-                                    rl_batch_size_largest(&b.config->train), 1, -1));
+    expect_ok(replay_buffer_create(&b.buffer, &b.config->replay, &(replay_spec){ 1, 1, 1 }, NULL,
+                                   "test"));
+    expect_ok(replay_sampler_create(&b.sampler, b.buffer, rl_batch_size_largest(&b.config->train),
+                                    1, -1));
     return b;
 }
 
@@ -210,7 +211,8 @@ static rl_update naive_update(bench *b, const float *target)
     replay_batch *batch = NULL;
     rl_update expected = { 0 };
     expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, rows, 1));
-    expect_ok(replay_buffer_sample(b->buffer, &(replay_draw){ { agent->n_step }, 1, agent->gamma, 1 }, &random, batch));
+    expect_ok(replay_buffer_sample(
+        b->buffer, &(replay_draw){ { agent->n_step }, 1, agent->gamma, 1 }, &random, batch));
     for (size_t i = 0; i < rows; i++) {
         float q[2], next_online[2], next_target[2];
         values_of(b, online, batch->record[i * batch->stride], q);
@@ -338,7 +340,8 @@ static double naive_square(bench *b, size_t rows, size_t first, size_t stride)
     float *gradient = NULL, *x = NULL, *grad_q = NULL, *q = NULL;
     size_t n = 0;
     expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, rows, 1));
-    expect_ok(replay_buffer_sample(b->buffer, &(replay_draw){ { agent->n_step }, 1, agent->gamma, 1 }, &random, batch));
+    expect_ok(replay_buffer_sample(
+        b->buffer, &(replay_draw){ { agent->n_step }, 1, agent->gamma, 1 }, &random, batch));
     expect_ok(nn_net_create(&net, layout, rows));
     expect_ok(gn_alloc(&gradient, layout->size, sizeof *gradient));
     expect_ok(gn_alloc(&x, rows * STATES, sizeof *x));
@@ -463,6 +466,8 @@ static double optimum(unsigned char s, int32_t action)
     return action == RIGHT ? pow(gamma, STATES - 1 - s) : pow(gamma, STATES - (s ? s - 1 : 0));
 }
 
+// Adam's epsilon is large enough for gradients that nearly vanish: with the usual 1e-8 values that
+// stand at their optimum are now and then thrown off it for a while.
 static void values_reach_the_known_optimum(void **state)
 {
     (void)state;
@@ -471,7 +476,8 @@ static void values_reach_the_known_optimum(void **state)
     for (int i = 0; i < 3; i++) {
         for (int k = 0; k < 3; k++) {
             bench b = BENCH_OPEN("run.agent", agents[i], "run.seed", seeds[k], "agent.gamma", "0.9",
-                                 "train.batch", "32", "optimizer.learning_rate", "0.003");
+                                 "train.batch", "32", "optimizer.learning_rate", "0.003",
+                                 "optimizer.epsilon", "1e-4");
             add_chain(&b);
             for (int n = 0; n < 4000; n++) {
                 update(&b);

@@ -162,8 +162,9 @@ static replay_buffer *open_buffer(const two_runs *runs)
     expect_ok(rl_snapshot_read(&snapshot, folder, newest_step(runs->a, "checkpoints")));
     run_path(folder, runs->a, "replay");
     expect_ok(rl_config_name(runs->config, "", name));
-    expect_ok(replay_buffer_create(&buffer, &runs->config->replay, &(replay_spec){ (uint32_t)runs->config->train.envs, 4 * sizeof(float), 1 }, folder,
-                                   name));
+    expect_ok(replay_buffer_create(
+        &buffer, &runs->config->replay,
+        &(replay_spec){ (uint32_t)runs->config->train.envs, 4 * sizeof(float), 1 }, folder, name));
     expect_ok(replay_buffer_rollback(buffer, snapshot.info.step, snapshot.info.replay_checksum));
     rl_snapshot_free(&snapshot);
     return buffer;
