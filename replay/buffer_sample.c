@@ -121,6 +121,14 @@ static void prefetch_record(const replay_buffer *buffer, uint32_t stream, uint64
         __builtin_prefetch(record + at);
 }
 
+static void prefetch_records(const replay_buffer *buffer, const drawn_step *step,
+                             const replay_plan *plan)
+{
+    prefetch_record(buffer, step->stream, step->position);
+    for (uint32_t h = 0; h < plan->horizons; h++)
+        prefetch_record(buffer, step->stream, step->next[h]);
+}
+
 // Consecutive records: copied where they are in RAM, else left to the plan.
 static void put_records(const replay_buffer *buffer, replay_plan *plan, uint32_t stream,
                         uint64_t position, size_t n, unsigned char *to)
@@ -167,17 +175,18 @@ static gn_status draw_block(replay_buffer *buffer, const replay_draw *draw, gn_r
     uint64_t slot[REPLAY_BLOCK];
     drawn_step step[REPLAY_BLOCK];
     replay_plan *plan = batch->plan;
+    enum { ROWS_AHEAD = 16 }; // rows whose records are on their way from memory
     GN_TRY(draw_slots(buffer, random, first, batch->size, slot, n));
     for (size_t i = 0; i < n; i++)
         __builtin_prefetch(&buffer->step[slot[i]]);
-    for (size_t i = 0; i < n; i++) {
-        read_step(buffer, draw, slot[i], batch, first + i, &step[i]);
-        prefetch_record(buffer, step[i].stream, step[i].position);
-        for (uint32_t h = 0; h < plan->horizons; h++)
-            prefetch_record(buffer, step[i].stream, step[i].next[h]);
-    }
     for (size_t i = 0; i < n; i++)
-        put_rows(buffer, &step[i], plan, first + i);
+        read_step(buffer, draw, slot[i], batch, first + i, &step[i]);
+    for (size_t i = 0; i < n + ROWS_AHEAD; i++) {
+        if (i < n)
+            prefetch_records(buffer, &step[i], plan);
+        if (i >= ROWS_AHEAD)
+            put_rows(buffer, &step[i - ROWS_AHEAD], plan, first + i - ROWS_AHEAD);
+    }
     return GN_OK;
 }
 
