@@ -332,16 +332,28 @@ static gn_status before_write(replay_buffer *buffer, uint32_t stream, bool open,
         replay_records_place(buffer->records, stream, buffer->stream[stream].head));
 }
 
-static void set_weights(replay_buffer *buffer, const uint64_t *slot, const double *weight, size_t n)
+void replay_settle_weights(replay_buffer *buffer)
+{
+    if (!buffer->tree || buffer->pending_count == 0)
+        return;
+    gn_status status = sum_tree_set(buffer->tree, buffer->pending, buffer->pending_weight,
+                                    buffer->pending_count);
+    assert(status == GN_OK);
+    (void)status;
+    buffer->pending_count = 0;
+}
+
+static void set_weight(replay_buffer *buffer, uint64_t slot, double weight)
 {
     if (!buffer->tree)
         return;
-    gn_status status = sum_tree_set(buffer->tree, slot, weight, n);
-    assert(status == GN_OK);
-    (void)status;
+    if (buffer->pending_count == REPLAY_BLOCK)
+        replay_settle_weights(buffer);
+    buffer->pending[buffer->pending_count] = slot;
+    buffer->pending_weight[buffer->pending_count++] = weight;
 }
 
-// A slot leaves what can be sampled; its weight must become 0.
+// A slot leaves what can be sampled.
 static void retire(replay_buffer *buffer, uint64_t slot)
 {
     replay_step *step = &buffer->step[slot];
@@ -352,31 +364,25 @@ static void retire(replay_buffer *buffer, uint64_t slot)
         rank_weights_remove(buffer->ranks, step->priority);
 }
 
-// Takes the next slot of a stream, whose record is written. ret_slot: slots whose weight must
-// become 0, the new one and the one that can no longer be sampled.
-static size_t take_slot(replay_buffer *buffer, uint32_t stream, uint8_t flags, uint64_t *ret_slot)
+// Takes the next slot of a stream, whose record is written, and lets go of the one that can no longer
+// be sampled.
+static void take_slot(replay_buffer *buffer, uint32_t stream, uint8_t flags)
 {
     uint64_t head = buffer->stream[stream].head++, slot = replay_slot(buffer, stream, head);
-    size_t slots = 0;
     if (head >= buffer->sampled) {
         uint64_t leaving = replay_slot(buffer, stream, head - buffer->sampled);
         retire(buffer, leaving);
-        if (leaving != slot)
-            ret_slot[slots++] = leaving;
+        set_weight(buffer, leaving, 0);
     }
     buffer->step[slot] = (replay_step){ .flags = flags };
-    ret_slot[slots++] = slot;
     if (head < buffer->sampled && head + 1 > buffer->draws)
         buffer->draws = head + 1;
-    return slots;
 }
 
 gn_status replay_buffer_begin(replay_buffer *buffer, uint32_t stream, const unsigned char *record)
 {
-    uint64_t slot[2];
     GN_TRY(before_write(buffer, stream, false, record));
-    size_t n = take_slot(buffer, stream, REPLAY_OPEN, slot);
-    set_weights(buffer, slot, (double[2]){ 0 }, n);
+    take_slot(buffer, stream, REPLAY_OPEN);
     return GN_OK;
 }
 
@@ -387,15 +393,14 @@ gn_status replay_buffer_add(replay_buffer *buffer, uint32_t stream, int32_t acti
         return gn_fail(GN_ERR_NUMERIC, "replay: stream %u: reward %g is not finite", stream,
                        (double)reward);
     GN_TRY(before_write(buffer, stream, true, next_record));
-    uint64_t slot[3] = { replay_slot(buffer, stream, buffer->stream[stream].head - 1) };
-    replay_step *step = &buffer->step[slot[0]];
+    uint64_t slot = replay_slot(buffer, stream, buffer->stream[stream].head - 1);
+    replay_step *step = &buffer->step[slot];
     step->flags =
         (uint8_t)((terminated ? REPLAY_TERMINATED : 0) | (truncated ? REPLAY_TRUNCATED : 0));
     step->action = action;
     step->reward = reward;
     buffer->count++;
-    size_t n =
-        take_slot(buffer, stream, terminated || truncated ? REPLAY_FINAL : REPLAY_OPEN, slot + 1);
+    take_slot(buffer, stream, terminated || truncated ? REPLAY_FINAL : REPLAY_OPEN);
     if (!buffer->tree)
         return GN_OK;
     step->priority = buffer->max_priority;
@@ -405,7 +410,7 @@ gn_status replay_buffer_add(replay_buffer *buffer, uint32_t stream, int32_t acti
         buffer->new_weight = replay_weight(buffer, step->priority);
         buffer->weighed_priority = step->priority;
     }
-    set_weights(buffer, slot, (double[3]){ buffer->new_weight }, 1 + n);
+    set_weight(buffer, slot, buffer->new_weight);
     return GN_OK;
 }
 
@@ -416,7 +421,7 @@ gn_status replay_weigh_all(replay_buffer *buffer)
     uint64_t slots = buffer->streams * buffer->ring;
     if (!buffer->tree)
         return GN_OK;
-    buffer->unranked = 0;
+    buffer->unranked = buffer->pending_count = 0;
     buffer->weighed_priority = -1;
     for (uint64_t first = 0; first < slots; first += REPLAY_BLOCK) {
         uint64_t slot[REPLAY_BLOCK];

@@ -34,6 +34,9 @@ struct replay_buffer {
     replay_step *step; // [streams * ring]
     replay_records *records;
     sum_tree *tree; // weight of every slot; NULL in uniform mode
+    uint64_t pending[REPLAY_BLOCK]; // slots whose weight is pending_weight, not in the tree yet
+    double pending_weight[REPLAY_BLOCK];
+    size_t pending_count;
     rank_weights *ranks; // of all steps; NULL but in rank-based mode
     uint64_t unranked; // priorities changed since all were ranked
     double alpha;
@@ -82,6 +85,9 @@ static inline bool replay_is_open(const replay_buffer *buffer, uint32_t stream)
 
 // Weight of a priority in the sum tree.
 double replay_weight(const replay_buffer *buffer, float priority);
+
+// Brings the weights of added steps into the tree: they wait, so that many cost little more than one.
+void replay_settle_weights(replay_buffer *buffer);
 
 // Weighs all steps anew: after loading, and by another exponent.
 gn_status replay_weigh_all(replay_buffer *buffer);

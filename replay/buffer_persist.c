@@ -43,6 +43,7 @@ static void stage_priorities(replay_buffer *buffer)
     replay_staged *staged = &buffer->staged;
     const double *weight = buffer->tree ? sum_tree_weights(buffer->tree) : NULL;
     size_t n = 0;
+    replay_settle_weights(buffer);
     for (uint32_t i = 0; i < buffer->streams && staged->priority; i++) {
         uint64_t head = buffer->stream[i].head;
         for (uint64_t at = replay_oldest(&buffer->layout, head); at < head; at++, n++) {
@@ -292,6 +293,7 @@ gn_status replay_buffer_checksum(replay_buffer *buffer, uint64_t *ret_checksum)
     GN_TRY(gn_alloc(&record, buffer->spec.record_size, 1));
     if (buffer->wait_reader)
         buffer->wait_reader(buffer->reader);
+    replay_settle_weights(buffer);
     fold(&sum, &buffer->max_priority, sizeof buffer->max_priority);
     fold(&sum, &buffer->alpha, sizeof buffer->alpha);
     gn_status status = GN_OK;

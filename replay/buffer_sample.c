@@ -253,6 +253,7 @@ gn_status replay_buffer_draw(replay_buffer *buffer, const replay_draw *draw, gn_
     GN_TRY(check_draw(buffer, draw, batch));
     replay_plan *plan = batch->plan;
     replay_harvest(buffer);
+    replay_settle_weights(buffer);
     plan->size = batch->size;
     plan->reads = 0;
     plan->horizons = draw->horizons ? draw->horizons : 1;
@@ -316,6 +317,7 @@ gn_status replay_buffer_set_priorities(replay_buffer *buffer, const uint64_t *it
     if (!buffer->tree)
         return GN_OK;
     GN_TRY(check_priorities(buffer, item, priority, n));
+    replay_settle_weights(buffer);
     for (size_t first = 0; first < n; first += REPLAY_BLOCK) {
         uint64_t slot[REPLAY_BLOCK];
         double weight[REPLAY_BLOCK];
