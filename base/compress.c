@@ -164,6 +164,45 @@ const void *gn_dictionary_bytes(const gn_dictionary *dictionary, size_t *ret_siz
     return dictionary->bytes;
 }
 
+enum { PACK_LEVEL = 9, PACKED_MAX = 1 << 24 };
+
+gn_status gn_dictionary_pack(const gn_dictionary *dictionary, void **ret_bytes, size_t *ret_size)
+{
+    size_t size, capacity, packed;
+    const void *bytes = gn_dictionary_bytes(dictionary, &size);
+    unsigned char *out;
+    capacity = ZSTD_compressBound(size);
+    GN_TRY(gn_alloc(&out, capacity, 1));
+    packed = ZSTD_compress(out, capacity, bytes, size, PACK_LEVEL);
+    if (ZSTD_isError(packed)) {
+        gn_free(&out);
+        return gn_fail(GN_ERR_BACKEND, "zstd: %s", ZSTD_getErrorName(packed));
+    }
+    *ret_bytes = out;
+    *ret_size = packed;
+    return GN_OK;
+}
+
+gn_status gn_dictionary_unpack(gn_dictionary **ret_dictionary, const void *bytes, size_t size,
+                               int level)
+{
+    uint64_t whole = 0;
+    unsigned char *out;
+    GN_TRY(gn_decompressed_size(bytes, size, &whole));
+    if (whole == 0 || whole > PACKED_MAX)
+        return gn_fail(GN_ERR_CORRUPT, "dictionary: %" PRIu64 " bytes: must be 1 to %d", whole,
+                       PACKED_MAX);
+    GN_TRY(gn_alloc(&out, whole, 1));
+    size_t found = ZSTD_decompress(out, whole, bytes, size);
+    gn_status status = GN_OK;
+    if (ZSTD_isError(found) || found != whole)
+        status = gn_fail(GN_ERR_CORRUPT, "dictionary: does not decompress");
+    if (status == GN_OK)
+        status = gn_dictionary_create(ret_dictionary, out, whole, level);
+    gn_free(&out);
+    return status;
+}
+
 // Whole samples, evenly picked, are the content; zstd adds the entropy tables. Bytes a frame at
 // level 3 with 64 kB from the first 1024 frames of a file, on its frames 4000 to 6047:
 //                                       Pong  Breakout  MsPacman

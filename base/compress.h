@@ -49,6 +49,12 @@ const void *gn_dictionary_bytes(const gn_dictionary *dictionary, size_t *ret_siz
 // A dictionary holds at most this share of its samples: too little to pay by being tried on them.
 enum { GN_DICTIONARY_SHARE = 32 };
 
+// A dictionary as a compressed block, to be stored, and back. Release *ret_bytes with gn_free.
+// Errors of unpack: GN_ERR_CORRUPT, GN_ERR_ARG (the level), GN_ERR_MEMORY.
+gn_status gn_dictionary_pack(const gn_dictionary *dictionary, void **ret_bytes, size_t *ret_size);
+gn_status gn_dictionary_unpack(gn_dictionary **ret_dictionary, const void *bytes, size_t size,
+                               int level);
+
 // Trains a dictionary of at most `capacity` bytes on n samples that lie one after another, in about
 // the time that compressing them takes. Same samples and library version: same bytes.
 // Errors: GN_ERR_EMPTY if the samples are fewer than GN_DICTIONARY_SHARE, larger than capacity or

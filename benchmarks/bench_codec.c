@@ -137,7 +137,7 @@ static void measure(const frames *f, replay_codec_kind kind, const char *name, i
 {
     run r = { 0 };
     bench_need(replay_coder_create(&r.coder, kind, level, FRAME_SIZE));
-    bench_need(replay_dictionary_create(&r.policy, kind, level, FRAME_SIZE, CHUNK));
+    bench_need(replay_dictionary_create(&r.policy, kind, level, level, FRAME_SIZE, CHUNK));
     bench_need(gn_alloc(&r.chunk, CHUNKS, sizeof *r.chunk));
     r.capacity = replay_coder_bound(r.coder, CHUNK);
     size_t size = 0;

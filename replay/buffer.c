@@ -29,12 +29,13 @@ const gn_option replay_options[] = {
     GN_OPTION_CHOICE(
         replay_config, codec, "auto", codec_names,
         "how records are kept: all in RAM, or packed one by one; auto packs large ones"),
-    GN_OPTION_INT(replay_config, compression, "3", 1, 19, "zstd level of chunks and records"),
+    GN_OPTION_INT(replay_config, compression, "0", 0, 19,
+                  "zstd level of chunks and records; 0: 3, and 9 for records where it pays"),
     GN_OPTION_INT(replay_config, quantize, "0", 0, 16,
                   "bits of each float of a record, 8 or 16; 0 keeps records exactly"),
     GN_OPTION_CHOICE(replay_config, durability, "commit", durability_names,
                      "what is synced: every commit; all but its last page; nothing"),
-    GN_OPTION_INT(replay_config, cache_mb, "64", 0, 1e6,
+    GN_OPTION_INT(replay_config, cache_mb, "0", 0, 1e6,
                   "MB of decoded records that are kept; only where they are packed"),
     GN_OPTION_INT(replay_config, ahead, "-1", -1, 64,
                   "batches drawn ahead of their use; -1: 2 where records are packed, else 0"),
@@ -96,7 +97,7 @@ static gn_status check_config(const replay_config *config, const replay_spec *sp
 // What the options come to for these records.
 static replay_layout choose_layout(const replay_config *config, const replay_spec *spec)
 {
-    enum { LARGE = 1024, RAW_BYTES = 64 << 20 };
+    enum { LARGE = 1024, RAW_BYTES = 24 << 20 };
     replay_layout layout = { .streams = spec->streams,
                              .record_size = spec->record_size,
                              .capacity = (uint64_t)config->capacity / spec->streams,
@@ -121,6 +122,8 @@ static replay_layout choose_layout(const replay_config *config, const replay_spe
     return layout;
 }
 
+enum { USUAL_LEVEL = 3, HIGH_LEVEL = 9 }; // zstd, where the options leave it open
+
 static gn_status allocate_staged(replay_buffer *buffer)
 {
     replay_staged *staged = &buffer->staged;
@@ -141,6 +144,7 @@ static gn_status allocate(replay_buffer *buffer)
 {
     const replay_config *config = &buffer->config;
     size_t slots = buffer->streams * buffer->ring;
+    int level = (int)config->compression;
     GN_TRY(gn_alloc(&buffer->stream, buffer->streams, sizeof *buffer->stream));
     GN_TRY(gn_alloc(&buffer->bounds, buffer->streams, sizeof *buffer->bounds));
     GN_TRY(gn_alloc(&buffer->step, slots, sizeof *buffer->step));
@@ -153,11 +157,12 @@ static gn_status allocate(replay_buffer *buffer)
         .record_size = buffer->spec.record_size,
         .count_max = buffer->spec.stack + 1,
         .cache_bytes = buffer->layout.packed ? (size_t)config->cache_mb * 1000000 : 0,
-        .level = (int)config->compression,
+        .level = level ? level : USUAL_LEVEL,
     };
     GN_TRY(replay_fetcher_create(&buffer->fetcher, &fetching, buffer->store));
     if (buffer->store || buffer->layout.packed) {
-        const replay_writer_config writing = { buffer->layout, (int)config->compression };
+        const replay_writer_config writing = { buffer->layout, fetching.level,
+                                               level ? level : HIGH_LEVEL };
         GN_TRY(replay_writer_create(&buffer->writer, &writing, buffer->store));
     }
     GN_TRY(allocate_staged(buffer));
@@ -518,7 +523,7 @@ gn_status replay_buffer_measure(replay_buffer *buffer, replay_buffer_stats *ret_
         stats.saved_s = fetched.miss_s / (double)fetched.misses * (double)fetched.hits;
     stats.ram_bytes += replay_records_ram(buffer->records) + fetched.cache_bytes;
     if (buffer->tree)
-        stats.ram_bytes += sum_tree_size(buffer->tree);
+        stats.ram_bytes += sum_tree_size(buffer->tree) + stats.capacity * sizeof(float); // staged
     if (buffer->writer) {
         stats.ram_bytes += replay_writer_ram(buffer->writer);
         stats.stalled_s = replay_writer_stalled(buffer->writer);

@@ -9,6 +9,8 @@
 #include "replay/buffer_draw_internal.h"
 #include "replay/state.h"
 
+enum { REPLAY_SAVE_LEVEL = 3 }; // zstd, of a checkpoint of a buffer in RAM
+
 // --- staging
 
 // Everything a commit writes that may change meanwhile.
@@ -105,9 +107,11 @@ static gn_status save_bodies(replay_buffer *buffer, const replay_state_parts *pa
     for (uint32_t id = 1; id <= dictionaries; id++) {
         const gn_dictionary *dictionary;
         size_t size;
+        void *bytes;
         GN_TRY(replay_writer_dictionary(buffer->writer, id, &dictionary));
-        const void *bytes = gn_dictionary_bytes(dictionary, &size);
+        GN_TRY(gn_dictionary_pack(dictionary, &bytes, &size));
         gn_blob_write(out, "dictionary", bytes, size);
+        gn_free(&bytes);
     }
     replay_columns columns = { .record_size = buffer->layout.record_size };
     GN_TRY(replay_columns_create(&columns, buffer->chunk, columns.record_size, false, true));
@@ -180,7 +184,7 @@ static gn_status save(replay_buffer *buffer, gn_blob *out)
     }
     gn_status status = replay_columns_create(&run, n, record_size, true, false);
     if (status == GN_OK)
-        status = replay_state_open_parts(&parts, (int)buffer->config.compression);
+        status = replay_state_open_parts(&parts, REPLAY_SAVE_LEVEL);
     if (status == GN_OK && buffer->writer)
         replay_writer_contents(buffer->writer, &parts);
     if (status == GN_OK)

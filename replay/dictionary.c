@@ -4,22 +4,25 @@
 
 #include "base/mem.h"
 
+enum { HIGH_WORTH = 400 }; // part of a record that a higher level has to save
+
 struct replay_dictionary {
     replay_dictionary_state state;
     unsigned char *bytes; // [REPLAY_DICTIONARY_SIZE_MAX]
     size_t *sample_size; // [records_max], all record_size
     size_t records_max;
     replay_codec_kind kind;
-    int level;
+    int level, high_level;
 };
 
 gn_status replay_dictionary_create(replay_dictionary **ret_self, replay_codec_kind kind, int level,
-                                   size_t record_size, size_t records_max)
+                                   int high_level, size_t record_size, size_t records_max)
 {
     replay_dictionary *self = NULL;
     GN_TRY(gn_alloc(&self, 1, sizeof *self));
     self->kind = kind;
     self->level = level;
+    self->high_level = high_level;
     self->records_max = records_max;
     gn_status status = gn_alloc(&self->bytes, REPLAY_DICTIONARY_SIZE_MAX, 1);
     if (status == GN_OK)
@@ -106,10 +109,41 @@ static gn_status try_halves(replay_dictionary *self, work *w, size_t size_before
     if (trial == NULL)
         return GN_OK;
     size_t own = 0;
-    gn_dictionary_bytes(trial, &own);
-    gn_status status = encode_from(w, trial, w->n / 2);
+    void *packed = NULL; // as it will be stored
+    gn_status status = gn_dictionary_pack(trial, &packed, &own);
+    gn_free(&packed);
+    if (status == GN_OK)
+        status = encode_from(w, trial, w->n / 2);
     *ret_pays = (w->size + own / REPLAY_DICTIONARY_REST / 2) * 100 <= size_before * 95;
     gn_dictionary_destroy(&trial);
+    return status;
+}
+
+// Encodes the chunk with a dictionary that comes into use, and makes it one of the higher level where
+// that pays.
+static gn_status choose_level(replay_dictionary *self, work *w, gn_dictionary **fresh,
+                              int *ret_level)
+{
+    size_t size;
+    gn_dictionary *high = NULL;
+    GN_TRY(encode_from(w, *fresh, 0));
+    size_t low_size = w->size;
+    *ret_level = self->level;
+    if (self->high_level == self->level)
+        return GN_OK;
+    const void *bytes = gn_dictionary_bytes(*fresh, &size);
+    GN_TRY(gn_dictionary_create(&high, bytes, size, self->high_level));
+    gn_status status = encode_from(w, high, 0);
+    size_t worth = w->n * replay_coder_bound(w->coder, 1) / HIGH_WORTH;
+    if (status == GN_OK && w->size + low_size / 10 <= low_size && w->size + worth <= low_size) {
+        gn_dictionary *low = *fresh;
+        *fresh = high;
+        high = low;
+        *ret_level = self->high_level;
+    } else if (status == GN_OK) {
+        status = encode_from(w, *fresh, 0);
+    }
+    gn_dictionary_destroy(&high);
     return status;
 }
 
@@ -142,8 +176,10 @@ gn_status replay_dictionary_encode(replay_dictionary *self, replay_coder *coder,
         GN_TRY(try_halves(self, &w, w.size - ret_place[n / 2 - 1].end, &tried, &pays));
     if (pays)
         GN_TRY(train(self, record, n, &fresh));
+    int level = (int)self->state.level;
     if (tried) {
-        gn_status status = encode_from(&w, fresh ? fresh : current, 0);
+        gn_status status = fresh ? choose_level(self, &w, &fresh, &level)
+                                 : encode_from(&w, current, 0);
         if (status != GN_OK) {
             gn_dictionary_destroy(&fresh);
             return status;
@@ -151,6 +187,7 @@ gn_status replay_dictionary_encode(replay_dictionary *self, replay_coder *coder,
     }
     note(&self->state, n, w.size, tried);
     self->state.id += fresh != NULL;
+    self->state.level = (uint64_t)level;
     *ret_size = w.size;
     *ret_new = fresh;
     return GN_OK;

@@ -238,7 +238,7 @@ static gn_status use_dictionary(replay_reader *reader, uint32_t id)
     gn_status status =
         value ? replay_value_read(value, &bytes, &size) : gn_fail(GN_ERR_CORRUPT, "is missing");
     if (status == GN_OK)
-        status = gn_dictionary_create(&reader->dictionary, bytes, size, 1);
+        status = gn_dictionary_unpack(&reader->dictionary, bytes, size, 1);
     if (status != GN_OK)
         return gn_fail_within(status, "dictionary %u", id);
     reader->dictionary_id = id;

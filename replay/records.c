@@ -185,6 +185,7 @@ replay_read replay_records_read(const replay_records *records, uint32_t stream, 
     uint64_t chunk = position / layout->chunk;
     const chunk_entry *entry = entry_of(records, stream, chunk);
     assert(entry->number == chunk + 1 && !entry->raw);
+    __builtin_prefetch(places_of(records, entry) + position % layout->chunk);
     return (replay_read){ .place = places_of(records, entry),
                           .dictionary = entry->dictionary,
                           .body = entry->body,

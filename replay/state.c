@@ -11,7 +11,9 @@ gn_status replay_state_open_parts(replay_state_parts *parts, int level)
     size_t places = replay_chunk_scratch(n, record_size, true);
     plain = plain > places ? plain : places;
     parts->entries = replay_layout_entries(layout);
-    parts->coded_size = replay_chunk_bound(n, record_size, false) + gn_compress_bound(plain);
+    size_t whole = replay_chunk_bound(n, record_size, false);
+    size_t packed = replay_chunk_bound(n, record_size, true);
+    parts->coded_size = whole > packed ? whole : packed;
     GN_TRY(gn_alloc(&parts->scratch, plain, 1));
     GN_TRY(gn_alloc(&parts->coded, parts->coded_size, 1));
     GN_TRY(gn_alloc(&parts->live, parts->entries, sizeof *parts->live));

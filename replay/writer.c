@@ -67,6 +67,19 @@ static gn_status keep_dictionary(replay_writer *writer, uint64_t id, gn_dictiona
     return GN_OK;
 }
 
+static gn_status store_dictionary(replay_writer *writer, uint64_t id,
+                                  const gn_dictionary *dictionary)
+{
+    void *bytes;
+    size_t size;
+    if (!writer->store)
+        return GN_OK;
+    GN_TRY(gn_dictionary_pack(dictionary, &bytes, &size));
+    gn_status status = replay_store_put_dictionary(writer->store, (uint32_t)id, bytes, size);
+    gn_free(&bytes);
+    return status;
+}
+
 static const gn_dictionary *known_dictionary(const replay_writer *writer, uint64_t id)
 {
     return id > 0 && id <= writer->dictionaries ? writer->dictionary[id - 1] : NULL;
@@ -86,10 +99,7 @@ static gn_status encode_body(replay_writer *writer, replay_job *job)
     if (fresh) {
         id = replay_dictionary_save(writer->choice).id;
         GN_TRY(keep_dictionary(writer, id, fresh));
-        size_t bytes_size;
-        const void *bytes = gn_dictionary_bytes(fresh, &bytes_size);
-        if (writer->store)
-            GN_TRY(replay_store_put_dictionary(writer->store, (uint32_t)id, bytes, bytes_size));
+        GN_TRY(store_dictionary(writer, id, fresh));
     }
     job->dictionary = known_dictionary(writer, id);
     job->dictionary_id = (uint32_t)id;
@@ -202,7 +212,7 @@ static gn_status allocate(replay_writer *writer)
         GN_TRY(gn_alloc(&writer->body, writer->body_size, 1));
         GN_TRY(gn_alloc(&writer->starts, n, sizeof *writer->starts));
         GN_TRY(
-            replay_dictionary_create(&writer->choice, kind, writer->config.level, record_size, n));
+            replay_dictionary_create(&writer->choice, kind, writer->config.level, writer->config.high_level, record_size, n));
     }
     writer->jobs = REPLAY_JOBS + (writer->packed ? 2 * (size_t)layout->streams : 1);
     GN_TRY(gn_alloc(&writer->all, writer->jobs, sizeof *writer->all));
@@ -385,7 +395,8 @@ gn_status replay_writer_dictionary(replay_writer *writer, uint32_t id,
 gn_status replay_writer_adopt(replay_writer *writer, uint32_t id, const void *bytes, size_t size)
 {
     gn_dictionary *dictionary;
-    GN_TRY(gn_dictionary_create(&dictionary, bytes, size, writer->config.level));
+    uint64_t level = replay_dictionary_save(writer->choice).level; // of those that code no more, any does
+    GN_TRY(gn_dictionary_unpack(&dictionary, bytes, size, level ? (int)level : writer->config.level));
     return keep_dictionary(writer, id, dictionary);
 }
 

@@ -20,7 +20,7 @@
 typedef struct replay_writer replay_writer;
 struct replay_state_parts;
 
-enum { REPLAY_JOBS = 8 }; // chunks on the way, at most
+enum { REPLAY_JOBS = 4 }; // chunks on the way, at most
 
 // A chunk on its way: raw slots first, then also where its records lie when packed.
 typedef struct replay_job {
@@ -55,7 +55,7 @@ typedef struct replay_staged {
 
 typedef struct replay_writer_config {
     replay_layout layout;
-    int level; // zstd
+    int level, high_level; // zstd; the higher one for records where it pays (replay/dictionary.h)
 } replay_writer_config;
 
 // store: NULL for RAM only; it belongs to the thread while anything is on the way.

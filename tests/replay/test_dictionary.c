@@ -29,7 +29,7 @@ typedef struct writer {
 static writer make_writer(replay_codec_kind kind)
 {
     writer w = { 0 };
-    expect_ok(replay_dictionary_create(&w.dictionary, kind, LEVEL, RECORD, N));
+    expect_ok(replay_dictionary_create(&w.dictionary, kind, LEVEL, LEVEL, RECORD, N));
     expect_ok(replay_coder_create(&w.coder, kind, LEVEL, RECORD));
     w.capacity = replay_coder_bound(w.coder, N);
     expect_ok(gn_alloc(&w.record, N, RECORD));
@@ -175,7 +175,7 @@ static void failures_change_nothing(void **state)
     for (uint64_t n = 1; n <= 3; n++) {
         gn_mem_fail_at(n);
         expect_fails(GN_ERR_MEMORY, "allocate",
-                     replay_dictionary_create(&none, REPLAY_CODEC_ZSTD_DICT, LEVEL, RECORD, N));
+                     replay_dictionary_create(&none, REPLAY_CODEC_ZSTD_DICT, LEVEL, LEVEL, RECORD, N));
         assert_null(none);
     }
     expect_fails(GN_ERR_ARG, "0 records are outside [1, 288]",
