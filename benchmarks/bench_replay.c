@@ -1,5 +1,5 @@
-// Replay on one core: the sum tree alone, sampling and updating a prioritized buffer of records of
-// 82 floats, and adding steps in RAM and on disk.
+// Replay on one core: sampling and updating a prioritized buffer of records of 82 floats, and adding
+// steps in RAM and on disk.
 //
 //     bench_replay [--folder DIR] [--seconds S]      DIR, default replay-bench: for the store;
 //     removed
@@ -12,62 +12,9 @@
 #include "base/mem.h"
 #include "benchmarks/bench.h"
 #include "replay/buffer.h"
-#include "replay/sum_tree.h"
 
 enum { BATCH = 256, ROUNDS = 200, RECORD_FLOATS = 82, RECORD_SIZE = 4 * RECORD_FLOATS };
 enum { EPISODE = 500, STREAMS = 8 };
-enum { TREE_ROUNDS = 4096 }; // a million items: more than any cache of a core holds
-
-// --- the tree
-
-static void draw_weights(gn_random *random, double *ret_weight, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        ret_weight[i] = gn_random_uniform(random, 0.1, 1);
-}
-
-static void measure_tree(uint64_t capacity, const char *label, double budget_s)
-{
-    sum_tree *tree;
-    bench_need(sum_tree_create(&tree, capacity));
-    gn_random random = gn_random_stream(1, GN_RANDOM_TEST, 0);
-    static uint64_t item[TREE_ROUNDS][BATCH], found[BATCH];
-    static double weight[TREE_ROUNDS][BATCH], u[TREE_ROUNDS][BATCH];
-    for (uint64_t first = 0; first < capacity; first += BATCH) {
-        size_t n = capacity - first < BATCH ? capacity - first : BATCH;
-        for (size_t i = 0; i < n; i++)
-            item[0][i] = first + i;
-        draw_weights(&random, weight[0], n);
-        bench_need(sum_tree_set(tree, item[0], weight[0], n));
-    }
-    for (size_t round = 0; round < TREE_ROUNDS; round++) {
-        draw_weights(&random, weight[round], BATCH);
-        for (size_t i = 0; i < BATCH; i++) {
-            item[round][i] = gn_random_u64(&random) % capacity;
-            u[round][i] = ((double)i + gn_random_unit(&random)) / BATCH;
-        }
-    }
-
-    char name[64];
-    snprintf(name, sizeof name, "replay.sum_tree.find.%s.b%d", label, BATCH);
-    bench find = bench_begin(name, "us", budget_s);
-    while (bench_next(&find)) {
-        for (size_t round = 0; round < TREE_ROUNDS; round++)
-            bench_need(sum_tree_find(tree, u[round], BATCH, found, NULL));
-        bench_sample(&find, bench_elapsed(&find) * 1e6 / TREE_ROUNDS);
-    }
-    bench_report(&find);
-
-    snprintf(name, sizeof name, "replay.sum_tree.set.%s.b%d", label, BATCH);
-    bench set = bench_begin(name, "us", budget_s);
-    while (bench_next(&set)) {
-        for (size_t round = 0; round < TREE_ROUNDS; round++)
-            bench_need(sum_tree_set(tree, item[round], weight[round], BATCH));
-        bench_sample(&set, bench_elapsed(&set) * 1e6 / TREE_ROUNDS);
-    }
-    bench_report(&set);
-    sum_tree_destroy(&tree);
-}
 
 // --- the buffer
 
@@ -175,8 +122,6 @@ int main(int count, char **argument)
             return 2;
         }
     }
-    measure_tree(1000000, "1M", budget_s);
-    measure_tree(10000000, "10M", budget_s);
     measure_sample(false, budget_s);
     measure_sample(true, budget_s);
     measure_add("replay.add.ram.prioritized", NULL, true, budget_s);

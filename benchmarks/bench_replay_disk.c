@@ -1,12 +1,13 @@
 // A replay buffer larger than its memory: stacks of four 84x84 frames, packed on disk.
 //
-//     bench_replay_disk --frames WHAT [--folder DIR] [--gigabytes G] [--codec NAME] [--seconds S]
+//     bench_replay_disk --frames WHAT [--folder DIR] [--gigabytes G] [--codec NAME] [--name NAME]
+//                       [--seconds S]
 //
 // WHAT: catch, chart, noise or a file (benchmarks/frame_source.h). G gigabytes of frames, as they are
 // before compression (default 10), are added and committed; then batches of 256 stacks with their
 // next stacks are drawn, uniformly: one thread with the file in the page cache, the same with the
 // cache dropped before each batch, and with sampling ahead on a second core while the caller works
-// as long as the first figure says. Resident memory counts anonymous and file pages of the process.
+// as long as the first figure says. NAME stands in the names of the figures (default disk). Resident memory counts anonymous and file pages of the process.
 
 #define _GNU_SOURCE // sched_setaffinity
 #include <fcntl.h>
@@ -25,7 +26,7 @@
 enum { BATCH = 256, STACK = 4, AHEAD = 2 };
 
 typedef struct disk_bench {
-    const char *frames, *folder, *codec;
+    const char *frames, *folder, *codec, *name;
     double gigabytes, seconds;
     frame_source *source;
     replay_buffer *buffer;
@@ -37,8 +38,8 @@ static const replay_draw draw = { .n_step = { 1 }, .gamma = 0.99, .beta = 0.4 };
 
 static const char *label(disk_bench *self, const char *what)
 {
-    snprintf(self->label, sizeof self->label, "replay.disk.%s.%s.%s",
-             frame_source_name(self->source), self->codec, what);
+    snprintf(self->label, sizeof self->label, "replay.%s.%s.%s.%s",
+             self->name, frame_source_name(self->source), self->codec, what);
     return self->label;
 }
 
@@ -173,6 +174,7 @@ int main(int argc, char **argv)
     disk_bench self = { .frames = "catch",
                         .folder = "replay-bench",
                         .codec = "zstd-dict",
+                        .name = "disk",
                         .gigabytes = 10,
                         .seconds = 2,
                         .random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0) };
@@ -183,6 +185,8 @@ int main(int argc, char **argv)
             self.folder = argv[i + 1];
         else if (strcmp(argv[i], "--codec") == 0)
             self.codec = argv[i + 1];
+        else if (strcmp(argv[i], "--name") == 0)
+            self.name = argv[i + 1];
         else if (strcmp(argv[i], "--gigabytes") == 0)
             self.gigabytes = strtod(argv[i + 1], NULL);
         else if (strcmp(argv[i], "--seconds") == 0)

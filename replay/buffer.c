@@ -527,6 +527,8 @@ gn_status replay_buffer_measure(replay_buffer *buffer, replay_buffer_stats *ret_
     if (buffer->writer) {
         stats.ram_bytes += replay_writer_ram(buffer->writer);
         stats.stalled_s = replay_writer_stalled(buffer->writer);
+        if (replay_writer_committed(buffer->writer))
+            stats.committed = buffer->generation;
     }
     for (uint32_t stream = 0; stream < buffer->streams; stream++) {
         stats.slots += buffer->stream[stream].head - replay_tail(buffer, stream);

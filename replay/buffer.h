@@ -157,6 +157,7 @@ typedef struct replay_buffer_stats {
     uint64_t written; // slots ever written
     uint64_t ram_bytes, disk_bytes; // ram: all memory of the buffer
     double max_priority;
+    uint64_t committed; // the newest generation that is durable
     double stalled_s; // that adding waited for the background thread
     uint64_t reads, read_bytes; // of packed records from disk or memory
     uint64_t cache_hits, cache_misses, cache_bytes;

@@ -1,6 +1,7 @@
 // One node of the sum tree: 8 doubles in a cache line. Internal to replay/sum_tree.c and its test.
 //
-// Every operation exists as portable C and, where AVX-512 is compiled in, as vector code. Both add
+// Every operation exists as portable C and, where AVX-512 is compiled in (and SUM_NODE_PORTABLE is not
+// defined), as vector code. Both add
 // in the same order, so they agree to the last bit and a tree is the same on every machine.
 
 #ifndef REPLAY_SUM_NODE_H
@@ -9,7 +10,7 @@
 #include <assert.h>
 #include <math.h>
 
-#ifdef __AVX512F__
+#if defined __AVX512F__ && !defined SUM_NODE_PORTABLE
 #include <immintrin.h>
 #endif
 
@@ -61,7 +62,33 @@ static inline unsigned sum_node_find_portable(const double *child, double *x)
     return found;
 }
 
-#ifdef __AVX512F__
+// Sum of the children before `count`, 0 to 8, as find takes it off.
+static inline double sum_node_before(const double *child, unsigned count)
+{
+    const double *c = child;
+    switch (count) {
+    case 0:
+        return 0;
+    case 1:
+        return c[0];
+    case 2:
+        return c[0] + c[1];
+    case 3:
+        return (c[1] + c[2]) + c[0];
+    case 4:
+        return (c[2] + c[3]) + (c[0] + c[1]);
+    case 5:
+        return ((c[3] + c[4]) + (c[1] + c[2])) + c[0];
+    case 6:
+        return ((c[4] + c[5]) + (c[2] + c[3])) + (c[0] + c[1]);
+    case 7:
+        return ((c[5] + c[6]) + (c[3] + c[4])) + ((c[1] + c[2]) + c[0]);
+    default:
+        return ((c[6] + c[7]) + (c[4] + c[5])) + ((c[2] + c[3]) + (c[0] + c[1]));
+    }
+}
+
+#if defined __AVX512F__ && !defined SUM_NODE_PORTABLE
 
 static inline double sum_node_total_vector(const double *child)
 {

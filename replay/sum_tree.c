@@ -14,7 +14,9 @@
 
 // 8^14 = 2^42 items, above the largest capacity. A weight may be WEIGHT_MAX: 2^40 of them still
 // have a finite sum.
-enum { WIDTH = SUM_NODE_WIDTH, LEVELS_MAX = 14, BLOCK = 256 };
+enum { WIDTH = SUM_NODE_WIDTH, WIDTH_BITS = 3, LEVELS_MAX = 14, BLOCK = 256 };
+_Static_assert(WIDTH == 1 << WIDTH_BITS, "children of a node are numbered by its number's next bits");
+enum { SAME_WAY = 3 }; // draws an entry of a level, from which on they go down to it together
 static const uint64_t CAPACITY_MAX = (uint64_t)1 << 40;
 static const double WEIGHT_MAX = 1e290;
 
@@ -94,59 +96,122 @@ static void refresh_node(sum_tree *tree, int level, uint64_t node)
         sum_node_low(level == 0 ? children : tree->low[level] + node * WIDTH);
 }
 
-// Writes the weights, then refreshes their parents level by level. A level of no more nodes than
-// there are items is refreshed whole: the items would visit its nodes several times.
-static void set_block(sum_tree *tree, const uint64_t *item, const double *weight, size_t n)
+// Refreshes the parents of a block of entries of a level. up: [n] out, the parents' own nodes.
+static void refresh_block(sum_tree *tree, int level, uint64_t *node, size_t n)
 {
-    uint64_t node[BLOCK];
+    for (size_t i = 0; i < n; i++) {
+        __builtin_prefetch(&tree->sum[level + 1][node[i]], 1);
+        __builtin_prefetch(&tree->low[level + 1][node[i]], 1);
+    }
     for (size_t i = 0; i < n; i++)
+        refresh_node(tree, level, node[i]);
+}
+
+static void write_weights(sum_tree *tree, const uint64_t *item, const double *weight, size_t n)
+{
+    for (size_t i = 0; i < n && i < BLOCK; i++)
         __builtin_prefetch(&tree->sum[0][item[i]], 1);
     for (size_t i = 0; i < n; i++) {
+        if (i + BLOCK < n)
+            __builtin_prefetch(&tree->sum[0][item[i + BLOCK]], 1);
         tree->sum[0][item[i]] = weight[i];
-        node[i] = item[i] / WIDTH;
     }
+}
+
+// Level by level. A level of no more nodes than there are items is refreshed whole: the items would
+// visit its nodes several times.
+gn_status sum_tree_set(sum_tree *tree, const uint64_t *item, const double *weight, size_t n)
+{
+    GN_TRY(check_items(tree, item, weight, n));
+    write_weights(tree, item, weight, n);
     for (int level = 0; level + 1 < tree->levels; level++) {
         if (tree->nodes[level] <= n) {
             for (uint64_t i = 0; i < tree->nodes[level]; i++)
                 refresh_node(tree, level, i);
             continue;
         }
-        for (size_t i = 0; i < n; i++) {
-            __builtin_prefetch(&tree->sum[level + 1][node[i]], 1);
-            __builtin_prefetch(&tree->low[level + 1][node[i]], 1);
+        for (size_t first = 0; first < n; first += BLOCK) {
+            uint64_t node[BLOCK];
+            size_t count = n - first < BLOCK ? n - first : BLOCK;
+            for (size_t i = 0; i < count; i++)
+                node[i] = item[first + i] >> (WIDTH_BITS * (level + 1));
+            refresh_block(tree, level, node, count);
         }
+    }
+    return GN_OK;
+}
+
+// --- finding
+
+// Takes the items of a block down from a level to the leaves, one level at a time.
+static void descend_block(const sum_tree *tree, int top, uint64_t *item, double *x, size_t n)
+{
+    for (int level = top; level >= 0; level--) {
+        const double *sum = tree->sum[level], *below = level ? tree->sum[level - 1] : sum;
         for (size_t i = 0; i < n; i++) {
-            refresh_node(tree, level, node[i]);
-            node[i] /= WIDTH;
+            item[i] = item[i] * WIDTH + sum_node_find(sum + item[i] * WIDTH, &x[i]);
+            if (level > 0)
+                __builtin_prefetch(below + item[i] * WIDTH);
         }
     }
 }
 
-gn_status sum_tree_set(sum_tree *tree, const uint64_t *item, const double *weight, size_t n)
+// The way down to a node, for draws that follow each other closely: as long as what is left of x at
+// each level stays below `end`, the next draw goes the same way, and only `before` is taken off.
+typedef struct tree_path {
+    double x; // of the last draw; larger ones may go the same way
+    int bottom; // the lowest level of the path
+    uint64_t item[LEVELS_MAX]; // child taken at each level
+    double before[LEVELS_MAX], end[LEVELS_MAX];
+} tree_path;
+
+// Follows the path as far as it holds and searches anew below. Returns the child at the bottom level
+// and leaves in *x what is left; the very same as descend_block finds.
+static uint64_t follow_path(const sum_tree *tree, tree_path *path, double *x)
 {
-    GN_TRY(check_items(tree, item, weight, n));
-    for (size_t i = 0; i < n; i += BLOCK)
-        set_block(tree, item + i, weight + i, n - i < BLOCK ? n - i : BLOCK);
-    return GN_OK;
+    int level = tree->levels - 1;
+    bool ascends = *x >= path->x, same = ascends;
+    double left_over = path->x = *x;
+    for (int i = level; i >= path->bottom; i--) { // one branch for all levels: most hold
+        same &= left_over < path->end[i];
+        left_over -= path->before[i];
+    }
+    if (same) {
+        *x = left_over;
+        return path->item[path->bottom];
+    }
+    while (ascends && level >= path->bottom && *x < path->end[level]) {
+        *x -= path->before[level];
+        level--;
+    }
+    for (; level >= path->bottom; level--) {
+        uint64_t node = level + 1 < tree->levels ? path->item[level + 1] : 0;
+        const double *child = tree->sum[level] + node * WIDTH;
+        double left = *x;
+        unsigned found = sum_node_find(child, &left);
+        path->item[level] = node * WIDTH + found;
+        path->before[level] = sum_node_before(child, found);
+        path->end[level] = sum_node_before(child, found + 1);
+        if (!(*x < path->end[level])) // rounding: the last one stood in
+            path->end[level] = -INFINITY;
+        *x = left;
+    }
+    return path->item[path->bottom];
 }
 
-// Takes all items of a block down one level at a time.
+// Few of many items: each way down is another one. Many: their ways are the same but for the last
+// levels.
 static void find_block(const sum_tree *tree, const double *u, size_t n, double total,
-                       uint64_t *ret_item)
+                       tree_path *path, uint64_t *ret_item)
 {
     double x[BLOCK];
     for (size_t i = 0; i < n; i++) {
         x[i] = u[i] * total;
-        ret_item[i] = 0;
+        ret_item[i] = path ? follow_path(tree, path, &x[i]) : 0;
+        if (path)
+            __builtin_prefetch(tree->sum[path->bottom - 1] + ret_item[i] * WIDTH);
     }
-    for (int level = tree->levels - 1; level >= 0; level--) {
-        const double *sum = tree->sum[level], *below = level ? tree->sum[level - 1] : sum;
-        for (size_t i = 0; i < n; i++) {
-            ret_item[i] = ret_item[i] * WIDTH + sum_node_find(sum + ret_item[i] * WIDTH, &x[i]);
-            if (level > 0)
-                __builtin_prefetch(below + ret_item[i] * WIDTH);
-        }
-    }
+    descend_block(tree, path ? path->bottom - 1 : tree->levels - 1, ret_item, x, n);
 }
 
 gn_status sum_tree_find(const sum_tree *tree, const double *u, size_t n, uint64_t *ret_item,
@@ -156,8 +221,14 @@ gn_status sum_tree_find(const sum_tree *tree, const double *u, size_t n, uint64_
     if (!(total > 0))
         return gn_fail(GN_ERR_EMPTY, "sum tree: all %llu weights are 0",
                        (unsigned long long)tree->capacity);
+    tree_path path = { .x = INFINITY };
+    // The lowest level of fewer entries than draws; the top one has the root's children.
+    while (path.bottom < tree->levels && tree->nodes[path.bottom] * WIDTH > n / SAME_WAY)
+        path.bottom++;
+    bool shared = path.bottom > 0 && path.bottom + 1 < tree->levels;
     for (size_t i = 0; i < n; i += BLOCK)
-        find_block(tree, u + i, n - i < BLOCK ? n - i : BLOCK, total, ret_item + i);
+        find_block(tree, u + i, n - i < BLOCK ? n - i : BLOCK, total, shared ? &path : NULL,
+                   ret_item + i);
     for (size_t i = 0; ret_weight && i < n; i++)
         ret_weight[i] = tree->sum[0][ret_item[i]];
     return GN_OK;

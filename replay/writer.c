@@ -349,6 +349,11 @@ gn_status replay_writer_await(replay_writer *writer, uint64_t *ret_checksum)
     return GN_OK;
 }
 
+bool replay_writer_committed(const replay_writer *writer)
+{
+    return gn_queue_finished(writer->queue) >= writer->commit_ticket;
+}
+
 gn_status replay_writer_drain(replay_writer *writer)
 {
     return gn_queue_wait(writer->queue, writer->put);

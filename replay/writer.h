@@ -85,6 +85,9 @@ gn_status replay_writer_commit(replay_writer *writer, const replay_staged *stage
 // Waits for the last commit; any thread.  ret_checksum: of its state.
 gn_status replay_writer_await(replay_writer *writer, uint64_t *ret_checksum);
 
+// Whether the last commit is done.
+bool replay_writer_committed(const replay_writer *writer);
+
 // Waits until all that was handed over is done.
 gn_status replay_writer_drain(replay_writer *writer);
 

@@ -104,6 +104,39 @@ static void never_finds_weight_0_whatever_the_rounding(void **state)
     sum_tree_destroy(&tree);
 }
 
+// Draws of a large batch share their way down; each must end where it would alone, in order or not.
+static void a_large_batch_finds_what_each_draw_finds_alone(void **state)
+{
+    (void)state;
+    enum { N = 20000, DRAWS = 9000 };
+    static double weight[N], u[DRAWS], together_weight[DRAWS];
+    static uint64_t item[N], together[DRAWS];
+    test_rng rng = test_rng_seed(12);
+    sum_tree *tree;
+    expect_ok(sum_tree_create(&tree, N));
+    for (int round = 0; round < 6; round++) {
+        for (size_t i = 0; i < N; i++) { // every sum rounds, and many children are 0
+            item[i] = i;
+            bool some = test_rng_below(&rng, 3) == 0;
+            weight[i] = some ? exp((round % 3) * 12 * test_rng_unit(&rng)) : 0;
+        }
+        expect_ok(sum_tree_set(tree, item, weight, N));
+        for (size_t i = 0; i < DRAWS; i++) {
+            bool in_order = round % 2 == 0 && test_rng_below(&rng, 50) > 0;
+            u[i] = in_order ? ((double)i + test_rng_unit(&rng)) / DRAWS : test_rng_unit(&rng);
+        }
+        u[DRAWS - 1] = 1; // what rounding may make of the last one
+        expect_ok(sum_tree_find(tree, u, DRAWS, together, together_weight));
+        for (size_t i = 0; i < DRAWS; i++) {
+            uint64_t alone;
+            expect_ok(sum_tree_find(tree, &u[i], 1, &alone, NULL));
+            assert_int_equal(together[i], alone);
+            assert_true(together_weight[i] == weight[alone]);
+        }
+    }
+    sum_tree_destroy(&tree);
+}
+
 static void same_weights_give_the_same_total_whatever_the_history(void **state)
 {
     (void)state;
@@ -221,7 +254,7 @@ static void failed_allocations_leak_nothing(void **state)
     assert_int_equal(gn_mem_live(), live);
 }
 
-TEST_MAIN(finds_what_the_naive_search_finds, never_finds_weight_0_whatever_the_rounding,
+TEST_MAIN(finds_what_the_naive_search_finds, a_large_batch_finds_what_each_draw_finds_alone, never_finds_weight_0_whatever_the_rounding,
           same_weights_give_the_same_total_whatever_the_history,
           last_of_two_weights_for_one_item_stands, largest_weights_have_a_finite_sum,
           refuses_bad_input_and_changes_nothing, vector_and_portable_nodes_agree_to_the_last_bit,
