@@ -1,45 +1,59 @@
-// One node of the sum tree: 8 doubles in a cache line. Internal to replay/sum_tree.c and its test.
+// One node of the sum tree: 8 doubles in a cache line. Internal to the trees and their tests.
 //
-// Every operation exists as portable C and, where AVX-512 is compiled in, as vector code. Both add
-// in the same order, so they agree to the last bit and a tree is the same on every machine.
+// Every operation exists as portable C, which is also the code of a CUDA device, and, where AVX-512
+// is compiled in, as vector code. All add in the same order, so they agree to the last bit and a
+// tree is the same on every machine.
 
 #ifndef REPLAY_SUM_NODE_H
 #define REPLAY_SUM_NODE_H
 
 #include <assert.h>
 #include <math.h>
+#include <stdint.h>
 
-#ifdef __AVX512F__
+#include "base/device_code.h"
+
+#if defined(__AVX512F__) && !defined(__CUDACC__)
+#define SUM_NODE_VECTOR
 #include <immintrin.h>
 #endif
 
-enum { SUM_NODE_WIDTH = 8 };
+// Limits of a tree. 8^14 = 2^42 items are above the largest capacity; a weight may be so large that
+// 2^40 of them still have a finite sum.
+enum { SUM_NODE_WIDTH = 8, SUM_NODE_LEVELS_MAX = 14 };
+#define SUM_NODE_CAPACITY_MAX ((uint64_t)1 << 40)
+#define SUM_NODE_WEIGHT_MAX 1e290
 
-static inline double sum_node_total_portable(const double *child)
+GN_DEVICE double sum_node_total_portable(const double *child)
 {
     return ((child[0] + child[4]) + (child[2] + child[6])) +
            ((child[1] + child[5]) + (child[3] + child[7]));
 }
 
 // Smallest child above 0, +infinity where there is none.
-static inline double sum_node_low_portable(const double *child)
+GN_DEVICE double sum_node_low_portable(const double *child)
 {
     double low = INFINITY;
+    GN_DEVICE_UNROLL
     for (int i = 0; i < SUM_NODE_WIDTH; i++)
         low = child[i] > 0 && child[i] < low ? child[i] : low;
     return low;
 }
 
 // The first child in `past`; where there is none the last in `filled`. Bit i is child i.
-static inline unsigned sum_node_pick(unsigned filled, unsigned past)
+GN_DEVICE unsigned sum_node_pick(unsigned filled, unsigned past)
 {
+#ifdef __CUDA_ARCH__
+    return (unsigned)(past ? __ffs((int)past) - 1 : 31 - __clz((int)(filled | 1)));
+#else
     return (unsigned)(past ? __builtin_ctz(past) : 31 - __builtin_clz(filled | 1));
+#endif
 }
 
 // The child whose interval of the cumulated sums holds *x; takes what lies before it off *x.
 // Rounding may put *x past the end or between two sums that are not in order, so only children
 // above 0 are looked at, and the last of them stands in when none is left. Needs a child above 0.
-static inline unsigned sum_node_find_portable(const double *child, double *x)
+GN_DEVICE unsigned sum_node_find_portable(const double *child, double *x)
 {
     const double *c = child;
     // Sums of the last 2, then 4, then 8 up to each child, as the vector code forms them.
@@ -52,16 +66,26 @@ static inline unsigned sum_node_find_portable(const double *child, double *x)
         four[4] + four[0], four[5] + four[1], four[6] + four[2], four[7] + four[3]
     };
     unsigned filled = 0, past = 0;
+    GN_DEVICE_UNROLL
     for (unsigned i = 0; i < SUM_NODE_WIDTH; i++) {
         filled |= (unsigned)(child[i] > 0) << i;
         past |= (unsigned)(prefix[i] > *x) << i;
     }
     unsigned found = sum_node_pick(filled, filled & past);
+#ifdef __CUDA_ARCH__
+    // Picked by comparing: an index known only at run time would put the sums into local memory.
+    double before = 0;
+    GN_DEVICE_UNROLL
+    for (unsigned i = 1; i < SUM_NODE_WIDTH; i++)
+        before = i == found ? prefix[i - 1] : before;
+    *x -= before;
+#else
     *x -= found > 0 ? prefix[found - 1] : 0;
+#endif
     return found;
 }
 
-#ifdef __AVX512F__
+#ifdef SUM_NODE_VECTOR
 
 static inline double sum_node_total_vector(const double *child)
 {
