@@ -59,6 +59,5 @@ int launch(const sum_tree_view *tree, const sum_tree_batch *batch, const sum_tre
 
 } // namespace
 
-extern "C" __attribute__((visibility("default"))) const sum_tree_kernels gannet_sum_tree_kernels = {
-    launch
-};
+extern "C" __attribute__((visibility("default")))
+const sum_tree_kernels gannet_sum_tree_kernels = { launch };

@@ -170,12 +170,11 @@ gn_status sum_tree_cuda_check(sum_tree_cuda *tree, void *stream)
         return GN_OK;
     GN_TRY(forget_notes(tree, stream));
     if (notes.bad_item != UINT64_MAX)
-        return gn_fail(GN_ERR_ARG, "sum tree: an item, the %lluth of a set, was not below %llu",
-                       (unsigned long long)notes.bad_item + 1,
-                       (unsigned long long)tree->view.capacity);
+        return gn_fail(GN_ERR_ARG, "sum tree: an item, number %llu of a set, was not below %llu",
+                       (unsigned long long)notes.bad_item, (unsigned long long)tree->view.capacity);
     if (notes.bad_weight != UINT64_MAX)
-        return gn_fail(GN_ERR_ARG, "sum tree: a weight, the %lluth of a set, was not 0 to %g",
-                       (unsigned long long)notes.bad_weight + 1, SUM_NODE_WEIGHT_MAX);
+        return gn_fail(GN_ERR_ARG, "sum tree: a weight, number %llu of a set, was not 0 to %g",
+                       (unsigned long long)notes.bad_weight, SUM_NODE_WEIGHT_MAX);
     return gn_fail(GN_ERR_EMPTY, "sum tree: all %llu weights were 0 when it was drawn from",
                    (unsigned long long)tree->view.capacity);
 }

@@ -242,8 +242,8 @@ GN_DEVICE void sum_tree_weigh(const sum_tree_view *tree, const sum_tree_batch *b
 {
     const sum_tree_weighing *by = batch->weighing;
     double c = by->uniform / (1 - by->uniform) * sum_tree_view_total(tree) / by->count;
-    double least = batch->least == SUM_TREE_LEAST_OF_BATCH ? sum_tree_of_bits(tree->notes->least) :
-                                                             sum_tree_view_min(tree);
+    double least = batch->least == SUM_TREE_LEAST_OF_BATCH ? sum_tree_of_bits(tree->notes->least)
+                                                           : sum_tree_view_min(tree);
     float ratio = (float)((least + c) / (batch->weight[i] + c));
     batch->ret_importance[i] = powf(ratio, (float)by->beta);
 }

@@ -70,8 +70,8 @@ void release(void *block)
 
 int copy(void *to, const void *from, size_t bytes, void *stream)
 {
-    return taken(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault,
-                                 static_cast<cudaStream_t>(stream)));
+    return taken(
+        cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, static_cast<cudaStream_t>(stream)));
 }
 
 int stream_create(void **ret_stream)
@@ -129,7 +129,7 @@ void graph_destroy(void *graph)
 } // namespace
 
 extern "C" __attribute__((visibility("default"))) const cuda_runtime gannet_cuda_runtime = {
-    GANNET_VERSION, text,          find,           count,         select,
-    allocate,       release,       copy,           stream_create, stream_destroy,
-    wait,           capture_begin, capture_end,    graph_launch,  graph_destroy,
+    GANNET_VERSION, text,          find,        count,         select,
+    allocate,       release,       copy,        stream_create, stream_destroy,
+    wait,           capture_begin, capture_end, graph_launch,  graph_destroy,
 };

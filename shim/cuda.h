@@ -2,9 +2,9 @@
 // libgannet_cuda.so exports beside the kernels of the folders. The library is opened here, on
 // demand; nothing else of Gannet needs it, a driver or the toolkit.
 //
-// The functions return the CUDA runtime's error, 0 for none; cuda_need makes a status of it. Streams
-// and graphs are the runtime's own (cudaStream_t, cudaGraphExec_t) as void *, so streams of LibTorch
-// will do. They act on the device that the calling thread selected last.
+// The functions return the CUDA runtime's error, 0 for none; cuda_need makes a status of it.
+// Streams and graphs are the runtime's own (cudaStream_t, cudaGraphExec_t) as void *, so streams of
+// LibTorch will do. They act on the device that the calling thread selected last.
 
 #ifndef SHIM_CUDA_H
 #define SHIM_CUDA_H
