@@ -3,10 +3,8 @@
 
 #include "replay/sum_tree_cuda.h"
 
-#include <string.h>
-
 #include "base/mem.h"
-#include "replay/sum_tree_device.h"
+#include "replay/sum_tree_steps.h"
 
 enum { WIDTH = SUM_NODE_WIDTH, DOWNLOAD_ITEMS = 1 << 16 };
 static const uint64_t EVERY_NODE = UINT64_MAX; // as n of a batch: levels are refreshed whole

@@ -1,9 +1,6 @@
 // The sum tree as threads without order see it: what one thread does in one step of an operation.
-// Internal to the tree on a device (replay/sum_tree_cuda.c, replay/sum_tree.cu) and its test, which
-// runs these very functions on the host in every order it can think of.
-//
-// An operation is a list of steps. The threads of a step run in any order and side by side; a step
-// begins when the one before is done everywhere. So a set of n pairs is
+// Internal to the kernels (replay/sum_tree.cu) and their test, which runs these very functions on
+// the host in other orders. So a set of n pairs is
 //
 //     CLAIM     thread i marks the leaf of item i with i; the largest mark stays
 //     WRITE     thread i writes its weight where its own mark stayed: the last of an item's pairs
@@ -11,7 +8,9 @@
 //
 // A mark lies in the leaf itself: the old weight is lost anyway, and as bits a mark (sign bit set)
 // is above every weight. Sums are made by replay/sum_node.h, never by adding atomically, hence the
-// order of threads changes no bit and the tree is that of replay/sum_tree.c.
+// order of threads changes no bit and the tree is that of replay/sum_tree.c. A thread reads what
+// others of its step write at most once, and writes after that: orders of whole threads are all
+// the orders there are.
 
 #ifndef REPLAY_SUM_TREE_DEVICE_H
 #define REPLAY_SUM_TREE_DEVICE_H
@@ -23,113 +22,9 @@
 
 #include "base/device_code.h"
 #include "replay/sum_node.h"
-#include "replay/sum_tree_cuda.h"
+#include "replay/sum_tree_steps.h"
 
-// A set needs the most steps: two and one a level.
-enum { SUM_TREE_STEPS_MAX = SUM_NODE_LEVELS_MAX + 2 };
-
-// What a stream of operations leaves behind, in device memory. First bad pairs: index, UINT64_MAX
-// where there was none.
-typedef struct sum_tree_notes {
-    uint64_t least; // bits of the smallest weight of the batch being weighed
-    uint64_t bad_item, bad_weight;
-    uint64_t empty; // 1 if something was to be found in a tree without weight
-} sum_tree_notes;
-
-// The tree: what struct sum_tree holds, in device memory.
-typedef struct sum_tree_view {
-    uint64_t capacity;
-    int levels;
-    uint64_t nodes[SUM_NODE_LEVELS_MAX];
-    double *sum[SUM_NODE_LEVELS_MAX]; // [nodes * 8]; level 0 holds the weights
-    double *low[SUM_NODE_LEVELS_MAX]; // [nodes * 8]; level 0 has none; 0 counts as no weight
-    sum_tree_notes *notes;
-} sum_tree_view;
-
-// Operands of an operation, in device memory; each operation uses some.  Shapes: [n].
-typedef struct sum_tree_batch {
-    uint64_t n;
-    const uint64_t *item;
-    const double *weight, *u;
-    const sum_tree_weighing *weighing; // [1]
-    sum_tree_least least;
-    uint64_t *ret_item;
-    double *ret_weight;
-    float *ret_importance;
-} sum_tree_batch;
-
-typedef enum sum_tree_step_kind {
-    SUM_TREE_CLAIM,
-    SUM_TREE_WRITE,
-    SUM_TREE_REFRESH,
-    SUM_TREE_FIND,
-    SUM_TREE_LEAST_BEGIN,
-    SUM_TREE_LEAST,
-    SUM_TREE_WEIGH
-} sum_tree_step_kind;
-
-typedef struct sum_tree_step {
-    sum_tree_step_kind kind;
-    int level; // of a REFRESH: of the children
-    uint64_t threads;
-} sum_tree_step;
-
-// What replay/sum_tree.cu exports. Launches steps that follow each other: one of any number of
-// threads, or several of at most SUM_TREE_BLOCK threads each as one launch of one block. Returns
-// the runtime's error, 0 for none. Allocates nothing and waits for nothing.
-enum { SUM_TREE_BLOCK = 1024 };
-typedef struct sum_tree_kernels {
-    int (*launch)(const sum_tree_view *tree, const sum_tree_batch *batch, const sum_tree_step *step,
-                  int steps, void *stream);
-} sum_tree_kernels;
-#define SUM_TREE_KERNELS "gannet_sum_tree_kernels" // the symbol: a sum_tree_kernels
-
-// --- words of memory that threads share
-
-GN_DEVICE uint64_t sum_tree_bits(double x)
-{
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-GN_DEVICE double sum_tree_of_bits(uint64_t bits)
-{
-    double x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-// A store or load while others may do the same: of the whole word, not left to the cache.
-GN_DEVICE void sum_tree_store(double *at, double x)
-{
-    *(volatile double *)at = x;
-}
-
-GN_DEVICE uint64_t sum_tree_load_bits(const double *at)
-{
-    return sum_tree_bits(*(const volatile double *)at);
-}
-
-// *at = max(*at, bits) of the words' bits.
-GN_DEVICE void sum_tree_raise(double *at, uint64_t bits)
-{
-#ifdef __CUDA_ARCH__
-    atomicMax((unsigned long long *)at, (unsigned long long)bits);
-#else
-    if (sum_tree_bits(*at) < bits)
-        memcpy(at, &bits, sizeof bits);
-#endif
-}
-
-GN_DEVICE void sum_tree_lower(uint64_t *at, uint64_t bits)
-{
-#ifdef __CUDA_ARCH__
-    atomicMin((unsigned long long *)at, (unsigned long long)bits);
-#else
-    *at = *at < bits ? *at : bits;
-#endif
-}
+// --- the whole tree
 
 // The 8 entries of a node, a line at once.
 GN_DEVICE void sum_tree_load_node(double *ret_child, const double *node)
@@ -145,8 +40,6 @@ GN_DEVICE void sum_tree_load_node(double *ret_child, const double *node)
     memcpy(ret_child, node, SUM_NODE_WIDTH * sizeof *ret_child);
 #endif
 }
-
-// --- the whole tree
 
 GN_DEVICE double sum_tree_view_total(const sum_tree_view *tree)
 {
@@ -176,11 +69,11 @@ GN_DEVICE void sum_tree_claim(const sum_tree_view *tree, const sum_tree_batch *b
     bool known = batch->item[i] < tree->capacity;
     bool good = batch->weight[i] >= 0 && batch->weight[i] <= SUM_NODE_WEIGHT_MAX;
     if (!known)
-        sum_tree_lower(&tree->notes->bad_item, i);
+        gn_device_lower(&tree->notes->bad_item, i);
     else if (!good)
-        sum_tree_lower(&tree->notes->bad_weight, i);
+        gn_device_lower(&tree->notes->bad_weight, i);
     else
-        sum_tree_raise(&tree->sum[0][batch->item[i]], sum_tree_mark(i));
+        gn_device_raise(&tree->sum[0][batch->item[i]], sum_tree_mark(i));
 }
 
 GN_DEVICE void sum_tree_write(const sum_tree_view *tree, const sum_tree_batch *batch, uint64_t i)
@@ -188,8 +81,8 @@ GN_DEVICE void sum_tree_write(const sum_tree_view *tree, const sum_tree_batch *b
     if (batch->item[i] >= tree->capacity)
         return;
     double *leaf = &tree->sum[0][batch->item[i]];
-    if (sum_tree_load_bits(leaf) == sum_tree_mark(i))
-        sum_tree_store(leaf, batch->weight[i]);
+    if (gn_device_load_bits(leaf) == sum_tree_mark(i))
+        gn_device_store(leaf, batch->weight[i]);
 }
 
 // Thread i refreshes the parent above item i, or parent i of a level with no more nodes than
@@ -205,10 +98,10 @@ GN_DEVICE void sum_tree_refresh(const sum_tree_view *tree, const sum_tree_batch 
     }
     double child[SUM_NODE_WIDTH];
     sum_tree_load_node(child, tree->sum[level] + node * SUM_NODE_WIDTH);
-    sum_tree_store(&tree->sum[level + 1][node], sum_node_total_portable(child));
+    gn_device_store(&tree->sum[level + 1][node], sum_node_total_portable(child));
     if (level > 0)
         sum_tree_load_node(child, tree->low[level] + node * SUM_NODE_WIDTH);
-    sum_tree_store(&tree->low[level + 1][node], sum_node_low_portable(child));
+    gn_device_store(&tree->low[level + 1][node], sum_node_low_portable(child));
 }
 
 GN_DEVICE void sum_tree_find_one(const sum_tree_view *tree, const sum_tree_batch *batch, uint64_t i)
@@ -234,7 +127,7 @@ GN_DEVICE void sum_tree_least_of(const sum_tree_view *tree, const sum_tree_batch
     double least = INFINITY;
     for (; i < batch->n; i += threads)
         least = batch->weight[i] < least ? batch->weight[i] : least;
-    sum_tree_lower(&tree->notes->least, sum_tree_bits(least + 0.0)); // + 0: -0 has large bits
+    gn_device_lower(&tree->notes->least, gn_double_bits(least + 0.0)); // + 0: -0 has large bits
 }
 
 // ((least + c) / (weight + c))^beta as in replay/buffer_sample.c, in the same order.
@@ -242,7 +135,7 @@ GN_DEVICE void sum_tree_weigh(const sum_tree_view *tree, const sum_tree_batch *b
 {
     const sum_tree_weighing *by = batch->weighing;
     double c = by->uniform / (1 - by->uniform) * sum_tree_view_total(tree) / by->count;
-    double least = batch->least == SUM_TREE_LEAST_OF_BATCH ? sum_tree_of_bits(tree->notes->least)
+    double least = batch->least == SUM_TREE_LEAST_OF_BATCH ? gn_double_of_bits(tree->notes->least)
                                                            : sum_tree_view_min(tree);
     float ratio = (float)((least + c) / (batch->weight[i] + c));
     batch->ret_importance[i] = powf(ratio, (float)by->beta);
@@ -266,7 +159,7 @@ GN_DEVICE void sum_tree_step_run(const sum_tree_view *tree, const sum_tree_batch
         sum_tree_find_one(tree, batch, i);
         break;
     case SUM_TREE_LEAST_BEGIN:
-        tree->notes->least = sum_tree_bits(INFINITY);
+        tree->notes->least = gn_double_bits(INFINITY);
         break;
     case SUM_TREE_LEAST:
         sum_tree_least_of(tree, batch, step->threads, i);

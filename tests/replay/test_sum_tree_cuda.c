@@ -3,7 +3,7 @@
 
 #include "replay/sum_tree_cuda.h"
 
-#include "tests/replay/sum_tree_twins.h"
+#include "tests/support/sum_tree_twins.h"
 
 // powf of CUDA is within 4 ulp, that of the C library within 1 (CUDA C++ Programming Guide,
 // mathematical functions).

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "tests/replay/device_emulation.h"
-#include "tests/replay/sum_tree_twins.h"
+#include "tests/support/sum_tree_twins.h"
 
 // Each body in each order.
 #define IN_EVERY_ORDER(name, ...) \

@@ -1,43 +1,16 @@
-// Tests of the sum tree on a device against that on the host, to the last bit: the same bodies for
-// a real device and for the emulated one, so a machine without device still runs them.
-
-#ifndef TESTS_REPLAY_SUM_TREE_TWINS_H
-#define TESTS_REPLAY_SUM_TREE_TWINS_H
+#include "tests/support/sum_tree_twins.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "replay/sum_tree.h"
-#include "replay/sum_tree_cuda.h"
 #include "tests/support/check.h"
-
-enum { TWIN_BATCH = 5000 }; // beyond a block, so that steps are launched alone and together
-
-// Arrays that a batch needs, on either side.  Shapes: [TWIN_BATCH].
-typedef struct twin_arrays {
-    uint64_t item[TWIN_BATCH], found[TWIN_BATCH];
-    double weight[TWIN_BATCH], u[TWIN_BATCH], found_weight[TWIN_BATCH];
-    float importance[TWIN_BATCH];
-    sum_tree_weighing weighing;
-} twin_arrays;
-
-typedef struct twins {
-    const cuda_runtime *cuda;
-    void *stream;
-    sum_tree *host;
-    sum_tree_cuda *device;
-    size_t capacity;
-    test_rng rng;
-    twin_arrays here, back; // what the host computed, what came back from the device
-    twin_arrays *there; // in device memory
-} twins;
 
 static void twins_need(const twins *t, int error)
 {
     expect_ok(cuda_need(t->cuda, error, "test"));
 }
 
-static void twins_create(twins *t, const cuda_runtime *cuda, size_t capacity)
+void twins_create(twins *t, const cuda_runtime *cuda, size_t capacity)
 {
     void *there = NULL;
     t->cuda = cuda;
@@ -50,7 +23,7 @@ static void twins_create(twins *t, const cuda_runtime *cuda, size_t capacity)
     t->there = there;
 }
 
-static void twins_destroy(twins *t)
+void twins_destroy(twins *t)
 {
     t->cuda->release(t->there);
     t->cuda->stream_destroy(t->stream);
@@ -58,7 +31,7 @@ static void twins_destroy(twins *t)
     sum_tree_cuda_destroy(&t->device);
 }
 
-static void twins_send(twins *t)
+void twins_send(twins *t)
 {
     twins_need(t, t->cuda->copy(t->there, &t->here, sizeof t->here, t->stream));
     twins_need(t, t->cuda->wait(t->stream));
@@ -70,8 +43,7 @@ static void twins_receive(twins *t)
     twins_need(t, t->cuda->wait(t->stream));
 }
 
-// Few items, so that they occur again and again; weights of all magnitudes, every eighth 0 or -0.
-static void twins_draw_pairs(twins *t)
+void twins_draw_pairs(twins *t)
 {
     size_t span = 1 + test_rng_below(&t->rng, t->capacity), from = t->capacity - span;
     for (size_t i = 0; i < TWIN_BATCH; i++) {
@@ -83,12 +55,12 @@ static void twins_draw_pairs(twins *t)
     }
 }
 
-static void twins_set_device(twins *t, size_t n)
+void twins_set_device(twins *t, size_t n)
 {
     expect_ok(sum_tree_cuda_set(t->device, t->there->item, t->there->weight, n, t->stream));
 }
 
-static void twins_find_device(twins *t, size_t n)
+void twins_find_device(twins *t, size_t n)
 {
     expect_ok(sum_tree_cuda_find(t->device, t->there->u, n, t->there->found, t->there->found_weight,
                                  t->stream));
@@ -114,7 +86,7 @@ static void twins_expect_the_same_finds(twins *t, size_t n)
 
 // --- the bodies
 
-static void twins_agree_after_random_operations(const cuda_runtime *cuda)
+void twins_agree_after_random_operations(const cuda_runtime *cuda)
 {
     enum { ROUNDS = 12 };
     static const size_t capacities[] = { 1, 2, 7, 8, 9, 64, 65, 511, 513, 4097, 100000 };
@@ -138,7 +110,7 @@ static void twins_agree_after_random_operations(const cuda_runtime *cuda)
     }
 }
 
-static void twins_go_up_and_back(const cuda_runtime *cuda)
+void twins_go_up_and_back(const cuda_runtime *cuda)
 {
     static const size_t capacities[] = { 1, 8, 1000, 70000 };
     static twins t;
@@ -168,8 +140,7 @@ static void twins_go_up_and_back(const cuda_runtime *cuda)
     }
 }
 
-// The formula of replay/buffer_sample.c; tolerance: relative, of powf.
-static void twins_weigh_as_the_buffer_does(const cuda_runtime *cuda, double tolerance)
+void twins_weigh_as_the_buffer_does(const cuda_runtime *cuda, double tolerance)
 {
     static const sum_tree_weighing weighings[] = { { 0.4, 0, 900 }, { 1, 0.1, 1000 }, { 0, 0, 1 } };
     static twins t;
@@ -202,7 +173,7 @@ static void twins_weigh_as_the_buffer_does(const cuda_runtime *cuda, double tole
     }
 }
 
-static void twins_tell_of_bad_pairs_once(const cuda_runtime *cuda)
+void twins_tell_of_bad_pairs_once(const cuda_runtime *cuda)
 {
     static const struct {
         uint64_t item;
@@ -230,7 +201,7 @@ static void twins_tell_of_bad_pairs_once(const cuda_runtime *cuda)
     }
 }
 
-static void twins_tell_of_a_find_without_weight(const cuda_runtime *cuda)
+void twins_tell_of_a_find_without_weight(const cuda_runtime *cuda)
 {
     static twins t;
     twins_create(&t, cuda, 100);
@@ -246,8 +217,7 @@ static void twins_tell_of_a_find_without_weight(const cuda_runtime *cuda)
     twins_destroy(&t);
 }
 
-// One graph of find, weigh and set, launched again and again with new numbers in its memory.
-static void twins_agree_through_a_graph(const cuda_runtime *cuda)
+void twins_agree_through_a_graph(const cuda_runtime *cuda)
 {
     static twins t;
     static const size_t sizes[] = { 256, TWIN_BATCH };
@@ -275,5 +245,3 @@ static void twins_agree_through_a_graph(const cuda_runtime *cuda)
         twins_destroy(&t);
     }
 }
-
-#endif
