@@ -7,7 +7,7 @@
 //     sample   u drawn too, and weights (least / weight)^beta
 //     set      B random items, new weights; sums and least weights of all nodes above are renewed
 //
-// Names with `portable` are the same code compiled without vector instructions of its own.
+// Names with `avx2` are the same code without its AVX-512 instructions, for other processors.
 
 #include <math.h>
 #include <stdio.h>
@@ -19,17 +19,18 @@
 #include "benchmarks/bench.h"
 #include "replay/sum_tree.h"
 
-// The portable twin, under other names.
-#define SUM_NODE_PORTABLE
-#define sum_tree portable_tree
-#define sum_tree_create portable_tree_create
-#define sum_tree_destroy portable_tree_destroy
-#define sum_tree_set portable_tree_set
-#define sum_tree_find portable_tree_find
-#define sum_tree_weights portable_tree_weights
-#define sum_tree_total portable_tree_total
-#define sum_tree_min portable_tree_min
-#define sum_tree_size portable_tree_size
+// The twin for processors without AVX-512, under other names.
+#define SUM_NODE_NO_AVX512
+#define sum_tree avx2_tree
+#define sum_tree_create avx2_tree_create
+#define sum_tree_destroy avx2_tree_destroy
+#define sum_tree_set avx2_tree_set
+#define sum_tree_find avx2_tree_find
+#define sum_tree_weights avx2_tree_weights
+#define sum_tree_total avx2_tree_total
+#define sum_tree_min avx2_tree_min
+#define sum_tree_size avx2_tree_size
+#define sum_tree_capacity avx2_tree_capacity
 #undef REPLAY_SUM_TREE_H
 #include "replay/sum_tree.c"
 #undef sum_tree
@@ -41,9 +42,10 @@
 #undef sum_tree_total
 #undef sum_tree_min
 #undef sum_tree_size
+#undef sum_tree_capacity
 
 typedef struct tree_calls {
-    const char *label; // "" or ".portable"
+    const char *label; // "" or ".avx2"
     gn_status (*set)(void *tree, const uint64_t *item, const double *weight, size_t n);
     gn_status (*find)(const void *tree, const double *u, size_t n, uint64_t *ret_item,
                       double *ret_weight);
@@ -60,15 +62,15 @@ static gn_status find_ours(const void *tree, const double *u, size_t n, uint64_t
     return sum_tree_find(tree, u, n, ret_item, ret_weight);
 }
 
-static gn_status set_portable(void *tree, const uint64_t *item, const double *weight, size_t n)
+static gn_status set_avx2(void *tree, const uint64_t *item, const double *weight, size_t n)
 {
-    return portable_tree_set(tree, item, weight, n);
+    return avx2_tree_set(tree, item, weight, n);
 }
 
-static gn_status find_portable(const void *tree, const double *u, size_t n, uint64_t *ret_item,
+static gn_status find_avx2(const void *tree, const double *u, size_t n, uint64_t *ret_item,
                                double *ret_weight)
 {
-    return portable_tree_find(tree, u, n, ret_item, ret_weight);
+    return avx2_tree_find(tree, u, n, ret_item, ret_weight);
 }
 
 typedef struct tree_bench {
@@ -182,7 +184,7 @@ static void measure_tree(const tree_calls *calls, void *tree, uint64_t capacity,
 int main(int count, char **argument)
 {
     static const tree_calls ours = { "", set_ours, find_ours };
-    static const tree_calls portable = { ".portable", set_portable, find_portable };
+    static const tree_calls avx2 = { ".avx2", set_avx2, find_avx2 };
     static const struct {
         uint64_t capacity;
         const char *label;
@@ -190,14 +192,14 @@ int main(int count, char **argument)
     double seconds = count == 3 && strcmp(argument[1], "--seconds") == 0 ? atof(argument[2]) : 1;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         sum_tree *tree;
-        portable_tree *twin;
+        avx2_tree *twin;
         bench_need(sum_tree_create(&tree, sizes[i].capacity));
-        bench_need(portable_tree_create(&twin, sizes[i].capacity));
+        bench_need(avx2_tree_create(&twin, sizes[i].capacity));
         measure_tree(&ours, tree, sizes[i].capacity, sizes[i].label, 256, seconds);
         measure_tree(&ours, tree, sizes[i].capacity, sizes[i].label, 65536, seconds);
-        measure_tree(&portable, twin, sizes[i].capacity, sizes[i].label, 256, seconds);
+        measure_tree(&avx2, twin, sizes[i].capacity, sizes[i].label, 256, seconds);
         sum_tree_destroy(&tree);
-        portable_tree_destroy(&twin);
+        avx2_tree_destroy(&twin);
     }
     return 0;
 }

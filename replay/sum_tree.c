@@ -12,13 +12,12 @@
 #include "base/mem.h"
 #include "replay/sum_node.h"
 
-// 8^14 = 2^42 items, above the largest capacity. A weight may be WEIGHT_MAX: 2^40 of them still
-// have a finite sum.
-enum { WIDTH = SUM_NODE_WIDTH, WIDTH_BITS = 3, LEVELS_MAX = 14, BLOCK = 256 };
-_Static_assert(WIDTH == 1 << WIDTH_BITS, "children of a node are numbered by its number's next bits");
+enum { WIDTH = SUM_NODE_WIDTH, WIDTH_BITS = 3, BLOCK = 256 };
+enum { LEVELS_MAX = SUM_NODE_LEVELS_MAX };
+_Static_assert(WIDTH == 1 << WIDTH_BITS, "an item's number, bits off, is its node's");
 enum { SAME_WAY = 3 }; // draws an entry of a level, from which on they go down to it together
-static const uint64_t CAPACITY_MAX = (uint64_t)1 << 40;
-static const double WEIGHT_MAX = 1e290;
+static const uint64_t CAPACITY_MAX = SUM_NODE_CAPACITY_MAX;
+static const double WEIGHT_MAX = SUM_NODE_WEIGHT_MAX;
 
 struct sum_tree {
     uint64_t capacity;
@@ -243,6 +242,11 @@ double sum_tree_min(const sum_tree *tree)
 {
     int top = tree->levels - 1;
     return sum_node_low(top == 0 ? tree->sum[0] : tree->low[top]);
+}
+
+uint64_t sum_tree_capacity(const sum_tree *tree)
+{
+    return tree->capacity;
 }
 
 const double *sum_tree_weights(const sum_tree *tree)

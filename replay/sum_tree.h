@@ -41,6 +41,8 @@ gn_status sum_tree_set(sum_tree *tree, const uint64_t *item, const double *weigh
 gn_status sum_tree_find(const sum_tree *tree, const double *u, size_t n, uint64_t *ret_item,
                         double *ret_weight);
 
+uint64_t sum_tree_capacity(const sum_tree *tree);
+
 // Weights of all items; valid as long as the tree.  Shape: [capacity].
 const double *sum_tree_weights(const sum_tree *tree);
 

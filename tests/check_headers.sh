@@ -8,7 +8,7 @@ for header in $(find base shim market envs replay nn rl -name '*.h' ! -name '*_i
 do
     for language in 'c -std=c17' 'c++ -std=c++17'; do
         # shellcheck disable=SC2086
-        echo "#include \"$header\"" |
+        printf '#include "%s"\ntypedef int alone;\n' "$header" | # C forbids an empty file
             ${CC:-cc} -I. -Wall -Wextra -Werror -pedantic -fsyntax-only -x $language - || {
             echo "$header: does not compile alone as $language"
             bad=1

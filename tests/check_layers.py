@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every #include "FOLDER/..." follows the arrows of docs/architecture.md, *_internal.h stays inside
-its folder, and only shim/ is C++ or sees LibTorch, Arrow and CUDA. Tests and benchmarks may include
-anything."""
+its folder, and only shim/ is C++ or sees LibTorch, Arrow and CUDA. A .cu elsewhere is kernels beside
+their C twin, NAME.cu by NAME.c, and keeps the same rules. Tests and benchmarks may include anything."""
 
 import pathlib
 import re
@@ -44,6 +44,8 @@ def findings(path):
         return
     if path.suffix == ".cpp" and folder != "shim":
         yield f"{path}: only shim/ is C++"
+    if path.suffix == ".cu" and not path.with_suffix(".c").exists():
+        yield f"{path}: kernels without a C twin"
     for number, line in enumerate(path.read_text().splitlines(), 1):
         match = INCLUDE.match(line)
         why = match and reason_against(folder, *match.groups())
@@ -56,7 +58,7 @@ for folder in sorted(pathlib.Path(".").iterdir()):
     if not folder.is_dir() or folder.name in UNCHECKED or folder.name.startswith((".", "build")):
         continue
     for path in sorted(folder.rglob("*")):
-        if path.suffix in (".c", ".h", ".cpp"):
+        if path.suffix in (".c", ".h", ".cpp", ".cu"):
             for finding in findings(path):
                 print(finding)
                 bad = 1

@@ -210,10 +210,15 @@ static void refuses_bad_input_and_changes_nothing(void **state)
     sum_tree_destroy(&tree);
 }
 
-static void vector_and_portable_nodes_agree_to_the_last_bit(void **state)
+// A node's arithmetic in one of its forms.
+typedef struct node_code {
+    double (*total)(const double *child);
+    double (*low)(const double *child);
+    unsigned (*find)(const double *child, double *x);
+} node_code;
+
+static void expect_agreement(const node_code *code)
 {
-    (void)state;
-#ifdef __AVX512F__
     test_rng rng = test_rng_seed(4);
     for (int round = 0; round < 200000; round++) {
         alignas(64) double child[SUM_NODE_WIDTH] = { 0 };
@@ -222,16 +227,29 @@ static void vector_and_portable_nodes_agree_to_the_last_bit(void **state)
             if (filled & 1u << i)
                 child[i] = exp(80 * test_rng_unit(&rng) - 40);
         double total = sum_node_total_portable(child);
-        assert_true(sum_node_total_vector(child) == total);
-        assert_true(sum_node_low_vector(child) == sum_node_low_portable(child));
-        double x = 1.1 * test_rng_unit(&rng) * total, y = x;
+        assert_true(code->total(child) == total);
+        assert_true(code->low(child) == sum_node_low_portable(child));
+        double x = 1.1 * test_rng_unit(&rng) * total, y = x, z = x;
         unsigned found = sum_node_find_portable(child, &x);
-        assert_int_equal(sum_node_find_vector(child, &y), found);
+        assert_int_equal(code->find(child, &y), found);
         assert_true(x == y);
+        assert_true(z - sum_node_before(child, found) == x);
         assert_true(child[found] > 0);
     }
-#else
-    skip(); // compiled without AVX-512
+}
+
+static void vector_and_portable_nodes_agree_to_the_last_bit(void **state)
+{
+    (void)state;
+    const node_code portable = { sum_node_total_portable, sum_node_low_portable,
+                                 sum_node_find_portable };
+    expect_agreement(&portable); // sum_node_before at least
+#ifdef SUM_NODE_AVX512
+    expect_agreement(&(node_code){ sum_node_total_avx512, sum_node_low_avx512,
+                                   sum_node_find_avx512 });
+#endif
+#ifdef SUM_NODE_AVX2
+    expect_agreement(&(node_code){ sum_node_total_avx2, sum_node_low_avx2, sum_node_find_avx2 });
 #endif
 }
 
