@@ -31,6 +31,7 @@
 #define sum_tree_min avx2_tree_min
 #define sum_tree_size avx2_tree_size
 #define sum_tree_capacity avx2_tree_capacity
+#define sum_tree_lowest avx2_tree_lowest
 #undef REPLAY_SUM_TREE_H
 #include "replay/sum_tree.c"
 #undef sum_tree
@@ -43,6 +44,7 @@
 #undef sum_tree_min
 #undef sum_tree_size
 #undef sum_tree_capacity
+#undef sum_tree_lowest
 
 typedef struct tree_calls {
     const char *label; // "" or ".avx2"

@@ -45,8 +45,8 @@ const gn_option replay_options[] = {
                      "what a step's weight is a power of: its priority, or 1 / its rank"),
     GN_OPTION_REAL(replay_config, alpha, "0.6", 0, 1,
                    "exponent of the priorities at the start of the run"),
-    GN_OPTION_REAL(replay_config, alpha_final, "0.6", 0, 1,
-                   "exponent of the priorities at the end of the run"),
+    GN_OPTION_REAL(replay_config, alpha_final, "-1", -1, 1,
+                   "exponent of the priorities at the end of the run; -1: as at the start"),
     GN_OPTION_REAL(replay_config, beta, "0.4", 0, 1,
                    "exponent of the importance weights at the start of the run"),
     GN_OPTION_REAL(replay_config, beta_final, "1", 0, 1,
@@ -54,6 +54,8 @@ const gn_option replay_options[] = {
     GN_OPTION_REAL(replay_config, priority_epsilon, "1e-6", 0, 1, "added to every priority"),
     GN_OPTION_REAL(replay_config, uniform, "0", 0, 0.999,
                    "share of prioritized draws that are uniform instead"),
+    GN_OPTION_REAL(replay_config, evict_lowest, "0", 0, 0.9,
+                   "share of the stored steps that are not drawn any more: the lowest priorities"),
     GN_OPTION_CHOICE(replay_config, weight_max, "batch", weight_max_names,
                      "largest importance weight is 1 over the batch or over the whole buffer"),
     { 0 },
@@ -85,6 +87,13 @@ static gn_status check_config(const replay_config *config, const replay_spec *sp
                        config->priority_epsilon);
     if (!(config->uniform >= 0 && config->uniform < 1))
         return gn_fail(GN_ERR_CONFIG, "replay.uniform: %g must be 0 to below 1", config->uniform);
+    if (!(config->evict_lowest >= 0 && config->evict_lowest <= 0.9))
+        return gn_fail(GN_ERR_CONFIG, "replay.evict_lowest: %g must be 0 to 0.9",
+                       config->evict_lowest);
+    if (config->evict_lowest > 0 && !config->prioritized)
+        return gn_fail(GN_ERR_CONFIG,
+                       "replay.evict_lowest: %g needs priorities (replay.prioritized)",
+                       config->evict_lowest);
     if (config->quantize != 0 && config->quantize != 8 && config->quantize != 16)
         return gn_fail(GN_ERR_CONFIG, "replay.quantize: %lld must be 0, 8 or 16",
                        (long long)config->quantize);
@@ -362,7 +371,7 @@ static void set_weight(replay_buffer *buffer, uint64_t slot, double weight)
 static void retire(replay_buffer *buffer, uint64_t slot)
 {
     replay_step *step = &buffer->step[slot];
-    if (!replay_has_step(step->flags))
+    if (!replay_is_drawn(step))
         return;
     buffer->count--;
     if (buffer->ranks)
@@ -382,6 +391,22 @@ static void take_slot(replay_buffer *buffer, uint32_t stream, uint8_t flags)
     buffer->step[slot] = (replay_step){ .flags = flags };
     if (head < buffer->sampled && head + 1 > buffer->draws)
         buffer->draws = head + 1;
+}
+
+// Where more steps can be drawn than the options want, those of the lowest priority are given up. Their
+// slots stay until the ring takes them: what came before and after them needs their records.
+static void evict_lowest(replay_buffer *buffer)
+{
+    double most = (1 - buffer->config.evict_lowest) * (double)(buffer->streams * buffer->sampled);
+    uint64_t slot;
+    if ((double)buffer->count <= most)
+        return;
+    replay_settle_weights(buffer);
+    if (sum_tree_lowest(buffer->tree, &slot) != GN_OK)
+        return;
+    retire(buffer, slot);
+    buffer->step[slot].priority = REPLAY_EVICTED;
+    set_weight(buffer, slot, 0);
 }
 
 gn_status replay_buffer_begin(replay_buffer *buffer, uint32_t stream, const unsigned char *record)
@@ -416,6 +441,8 @@ gn_status replay_buffer_add(replay_buffer *buffer, uint32_t stream, int32_t acti
         buffer->weighed_priority = step->priority;
     }
     set_weight(buffer, slot, buffer->new_weight);
+    if (buffer->config.evict_lowest > 0)
+        evict_lowest(buffer);
     return GN_OK;
 }
 
@@ -435,7 +462,7 @@ gn_status replay_weigh_all(replay_buffer *buffer)
         for (size_t i = 0; i < n; i++) {
             const replay_step *step = &buffer->step[first + i];
             slot[i] = first + i;
-            bool drawn = replay_is_sampled(buffer, first + i) && replay_has_step(step->flags);
+            bool drawn = replay_is_sampled(buffer, first + i) && replay_is_drawn(step);
             weight[i] = drawn ? replay_weight(buffer, step->priority) : 0;
         }
         GN_TRY(sum_tree_set(buffer->tree, slot, weight, n));

@@ -61,10 +61,11 @@ typedef struct replay_config {
     int64_t ahead; // batches drawn ahead of their use; -1: as many as pay
     bool prioritized;
     int priority; // replay_priority_kind
-    double alpha, alpha_final; // exponent of the priorities, linear over the run
+    double alpha, alpha_final; // exponent of the priorities, linear over the run; final -1: stays
     double beta, beta_final; // exponent of the importance weights, linear over the run
     double priority_epsilon; // added to every priority
     double uniform; // share of draws that are uniform
+    double evict_lowest; // share of stored steps that are not drawn any more
     int weight_max; // replay_weight_max: which maximum weights are divided by
 } replay_config;
 

@@ -57,6 +57,12 @@ struct replay_buffer {
     void *reader;
 };
 
+// Whether a slot that can be sampled is: it has a step, which was not given up.
+static inline bool replay_is_drawn(const replay_step *step)
+{
+    return replay_has_step(step->flags) && step->priority != REPLAY_EVICTED;
+}
+
 static inline uint64_t replay_slot(const replay_buffer *buffer, uint32_t stream, uint64_t position)
 {
     return stream * buffer->ring + position % buffer->ring;

@@ -240,11 +240,11 @@ static gn_status take_priority(loader *self, uint32_t stream, uint64_t slot, con
     replay_buffer *buffer = self->buffer;
     replay_step *step = &buffer->step[slot];
     memcpy(&step->priority, number, sizeof step->priority);
-    if (!(step->priority >= 0 && step->priority <= FLT_MAX))
+    if (!(step->priority >= 0 && step->priority <= FLT_MAX) && step->priority != REPLAY_EVICTED)
         return fail_state(stream, "a priority is negative or not finite");
     if (step->priority != 0 && !replay_has_step(step->flags))
         return fail_state(stream, "a slot without step has a priority");
-    if (buffer->ranks && replay_has_step(step->flags) && replay_is_sampled(buffer, slot))
+    if (buffer->ranks && replay_is_drawn(step) && replay_is_sampled(buffer, slot))
         rank_weights_add(buffer->ranks, step->priority);
     return GN_OK;
 }
@@ -289,7 +289,7 @@ static void count_steps(replay_buffer *buffer)
 {
     for (uint32_t stream = 0; stream < buffer->streams; stream++)
         for (uint64_t at = replay_tail(buffer, stream); at < buffer->stream[stream].head; at++)
-            buffer->count += replay_has_step(buffer->step[replay_slot(buffer, stream, at)].flags);
+            buffer->count += replay_is_drawn(&buffer->step[replay_slot(buffer, stream, at)]);
 }
 
 static gn_status load_priorities(loader *self)
@@ -318,8 +318,10 @@ static gn_status load_parts(loader *self)
     }
     for (uint32_t stream = 0; stream < buffer->streams; stream++)
         GN_TRY(load_slots(self, stream));
+    if (buffer->tree)
+        GN_TRY(load_priorities(self));
     count_steps(buffer);
-    return buffer->tree ? load_priorities(self) : GN_OK;
+    return GN_OK;
 }
 
 gn_status replay_load_state(replay_buffer *buffer, gn_blob *in, uint32_t *ret_end_dictionary)

@@ -19,7 +19,7 @@ static uint64_t draw_uniform(const replay_buffer *buffer, gn_random *random)
         uint64_t position = replay_tail(buffer, stream);
         position += gn_random_below(random, (uint32_t)buffer->draws);
         uint64_t slot = replay_slot(buffer, stream, position);
-        if (position < buffer->stream[stream].head && replay_has_step(buffer->step[slot].flags))
+        if (position < buffer->stream[stream].head && replay_is_drawn(&buffer->step[slot]))
             return slot;
     }
 }
@@ -327,6 +327,8 @@ gn_status replay_buffer_set_priorities(replay_buffer *buffer, const uint64_t *it
             if (item[i] / buffer->streams < replay_tail(buffer, stream))
                 continue;
             slot[kept] = slot_of_item(buffer, item[i]);
+            if (buffer->step[slot[kept]].priority == REPLAY_EVICTED)
+                continue;
             set_priority(buffer, slot[kept++], priority[i]);
         }
         for (size_t i = 0; i < kept; i++)

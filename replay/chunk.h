@@ -27,6 +27,9 @@ static inline bool replay_has_step(uint8_t flags)
     return !(flags & (REPLAY_FINAL | REPLAY_OPEN));
 }
 
+// Priority of a step that is not drawn any more, though its slot is there.
+#define REPLAY_EVICTED (-1.0f)
+
 // Whether these are the flags of a slot.
 static inline bool replay_flags_fit(uint8_t flags)
 {

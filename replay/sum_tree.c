@@ -249,6 +249,23 @@ uint64_t sum_tree_capacity(const sum_tree *tree)
     return tree->capacity;
 }
 
+gn_status sum_tree_lowest(const sum_tree *tree, uint64_t *ret_item)
+{
+    double lowest = sum_tree_min(tree);
+    uint64_t item = 0;
+    if (!isfinite(lowest))
+        return gn_fail(GN_ERR_EMPTY, "sum tree: all %llu weights are 0",
+                       (unsigned long long)tree->capacity);
+    for (int level = tree->levels - 1; level >= 0; level--) {
+        const double *low = level ? tree->low[level] : tree->sum[0];
+        item *= WIDTH;
+        while (low[item] != lowest)
+            item++;
+    }
+    *ret_item = item;
+    return GN_OK;
+}
+
 const double *sum_tree_weights(const sum_tree *tree)
 {
     return tree->sum[0];

@@ -53,6 +53,9 @@ double sum_tree_total(const sum_tree *tree);
 // Smallest weight above 0, or +infinity where there is none. O(1).
 double sum_tree_min(const sum_tree *tree);
 
+// The first item of the smallest weight above 0.  Errors: GN_ERR_EMPTY if all are 0.
+gn_status sum_tree_lowest(const sum_tree *tree, uint64_t *ret_item);
+
 // Bytes of memory the tree takes.
 uint64_t sum_tree_size(const sum_tree *tree);
 

@@ -37,7 +37,8 @@ static const char *slot_problem(const replay_slots *slots, size_t i)
         return "the reward is not finite";
     if (!step && (slots->action[i] != 0 || slots->reward[i] != 0))
         return "action or reward without a step";
-    if (slots->priority && !(slots->priority[i] >= 0 && isfinite(slots->priority[i])))
+    if (slots->priority && slots->priority[i] != REPLAY_EVICTED &&
+        !(slots->priority[i] >= 0 && isfinite(slots->priority[i])))
         return "the priority is negative or not finite";
     if (slots->priority && !step && slots->priority[i] != 0)
         return "a priority without a step";

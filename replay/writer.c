@@ -363,7 +363,8 @@ void replay_writer_reset(replay_writer *writer)
 {
     gn_queue_drop(writer->queue);
     writer->unflushed_count = writer->outstanding_count = 0;
-    writer->put = writer->stored = gn_queue_finished(writer->queue);
+    writer->put = gn_queue_finished(writer->queue);
+    writer->stored = writer->put;
     writer->commit_ticket = writer->put;
     writer->free_count = 0;
     for (size_t i = writer->jobs; i-- > 0;)

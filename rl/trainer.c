@@ -225,6 +225,15 @@ static double beta_now(const rl_trainer *trainer)
     return linear(replay->beta, replay->beta_final, progress_now(trainer));
 }
 
+// In steps of a hundredth of the run: another exponent weighs all priorities anew.
+static double alpha_now(const rl_trainer *trainer)
+{
+    const replay_config *replay = &trainer->config->replay;
+    if (replay->alpha_final < 0)
+        return replay->alpha;
+    return linear(replay->alpha, replay->alpha_final, floor(100 * progress_now(trainer)) / 100);
+}
+
 // Epsilon-greedy for every copy. Only greedy choices rebuild an observation.
 static void choose_actions(rl_trainer *trainer)
 {
@@ -293,6 +302,7 @@ static gn_status learn(rl_trainer *trainer)
     rl_batch_size *batch = &counters->batch;
     rl_update_plan plan = { .beta = beta_now(trainer) };
     rl_batch_size_follow(batch, train, progress_now(trainer));
+    GN_TRY(replay_buffer_set_alpha(trainer->buffer, alpha_now(trainer)));
     for (int64_t i = 0; i < train->updates; i++) {
         rl_update update;
         plan.batch = batch->steps;
