@@ -69,7 +69,11 @@ int replay_store_get(MDB_txn *txn, MDB_dbi database, MDB_val key, const void **r
 
 int replay_store_begin(replay_store *store, unsigned flags, MDB_txn **ret_txn)
 {
-    return store->env ? mdb_txn_begin(store->env, NULL, flags, ret_txn) : MDB_PANIC;
+    int code = store->env ? mdb_txn_begin(store->env, NULL, flags, ret_txn) : MDB_PANIC;
+    if (code != MDB_PANIC)
+        return code;
+    code = replay_store_reopen(store);
+    return code == 0 ? mdb_txn_begin(store->env, NULL, flags, ret_txn) : code;
 }
 
 static int double_map(replay_store *store)

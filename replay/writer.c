@@ -35,7 +35,8 @@ struct replay_writer {
     replay_job *unflushed[FLUSH_AT];
     size_t unflushed_count;
     gn_blob state;
-    uint64_t checksum; // of the last commit
+    _Atomic uint64_t checksum; // of the last commit; any thread's
+    bool committed; // it is in the store; its chunks may wait to be located
     _Atomic uint64_t stored; // ticket of the last chunk that is where it stays
 
     // The owner's.
@@ -45,7 +46,7 @@ struct replay_writer {
     replay_job *outstanding[REPLAY_JOBS]; // sealed, oldest first
     size_t outstanding_count;
     uint64_t put; // tickets handed out
-    uint64_t commit_ticket;
+    _Atomic uint64_t commit_ticket; // any thread's
     const replay_staged *staged;
     double stalled;
 };
@@ -97,7 +98,7 @@ static gn_status encode_body(replay_writer *writer, replay_job *job)
     return GN_OK;
 }
 
-static gn_status code_chunk(replay_writer *writer, replay_job *job)
+static gn_status try_to_code_chunk(replay_writer *writer, replay_job *job)
 {
     job->contents = replay_chunk_contents(&job->columns, writer->chunk);
     job->dictionary = NULL;
@@ -122,6 +123,21 @@ static gn_status code_chunk(replay_writer *writer, replay_job *job)
     replay_writer_set_contents(writer, job->stream, job->chunk, job->contents);
     job->coded = true;
     return GN_OK;
+}
+
+// What failed is as if it had not been tried: a second try decides the same.
+static gn_status code_chunk(replay_writer *writer, replay_job *job)
+{
+    if (!writer->packed)
+        return try_to_code_chunk(writer, job);
+    const replay_dictionary_state before = replay_dictionary_save(writer->choice);
+    gn_status status = try_to_code_chunk(writer, job);
+    if (status != GN_OK) {
+        replay_dictionary_load(writer->choice, &before);
+        while (writer->dictionaries > before.id)
+            gn_dictionary_destroy(&writer->dictionary[--writer->dictionaries]);
+    }
+    return status;
 }
 
 // Finds where the chunks of the last transaction lie: from now on they are read from there.
@@ -160,7 +176,7 @@ static gn_status work_off_chunk(replay_writer *writer, replay_job *job)
     return GN_OK;
 }
 
-static gn_status work_off_commit(replay_writer *writer)
+static gn_status write_generation(replay_writer *writer)
 {
     const replay_staged *staged = writer->staged;
     uint64_t *first_chunk;
@@ -175,7 +191,17 @@ static gn_status work_off_commit(replay_writer *writer)
     gn_free(&first_chunk);
     GN_TRY(status);
     writer->checksum = gn_checksum(writer->state.data, writer->state.size);
-    return locate(writer);
+    writer->committed = true;
+    return GN_OK;
+}
+
+static gn_status work_off_commit(replay_writer *writer)
+{
+    if (!writer->committed)
+        GN_TRY(write_generation(writer));
+    GN_TRY(locate(writer));
+    writer->committed = false;
+    return GN_OK;
 }
 
 static gn_status work_off(void *user, void *item)
@@ -328,7 +354,8 @@ gn_status replay_writer_commit(replay_writer *writer, const replay_staged *stage
     uint64_t ticket;
     writer->staged = staged;
     GN_TRY(gn_queue_put(writer->queue, writer, &ticket));
-    writer->put = writer->commit_ticket = ticket;
+    writer->put = ticket;
+    writer->commit_ticket = ticket;
     return GN_OK;
 }
 
@@ -347,6 +374,7 @@ gn_status replay_writer_drain(replay_writer *writer)
 void replay_writer_reset(replay_writer *writer)
 {
     gn_queue_drop(writer->queue);
+    writer->committed = false;
     writer->unflushed_count = writer->outstanding_count = 0;
     writer->put = writer->stored = gn_queue_finished(writer->queue);
     writer->commit_ticket = writer->put;
