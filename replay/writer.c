@@ -32,6 +32,7 @@ struct replay_writer {
     size_t body_size;
     uint8_t *starts; // [chunk]
     uint64_t *contents; // [streams, entries]
+    uint64_t *first_chunk; // [streams] those before it are not kept in the store
     replay_job *unflushed[FLUSH_AT];
     size_t unflushed_count;
     gn_blob state;
@@ -140,12 +141,14 @@ static gn_status code_chunk(replay_writer *writer, replay_job *job)
     return status;
 }
 
-// Finds where the chunks of the last transaction lie: from now on they are read from there.
+// Finds where the chunks of the last transaction lie: from now on they are read from there. Those
+// that were overwritten before their commit are nowhere, and nobody reads them.
 static gn_status locate(replay_writer *writer)
 {
     for (size_t i = 0; i < writer->unflushed_count; i++) {
         replay_job *job = writer->unflushed[i];
-        GN_TRY(replay_store_find_body(writer->store, job->chunk, job->stream, &job->offset));
+        if (job->chunk >= writer->first_chunk[job->stream])
+            GN_TRY(replay_store_find_body(writer->store, job->chunk, job->stream, &job->offset));
     }
     if (writer->unflushed_count > 0)
         writer->stored = writer->unflushed[writer->unflushed_count - 1]->ticket;
@@ -179,17 +182,12 @@ static gn_status work_off_chunk(replay_writer *writer, replay_job *job)
 static gn_status write_generation(replay_writer *writer)
 {
     const replay_staged *staged = writer->staged;
-    uint64_t *first_chunk;
     gn_blob_clear(&writer->state);
     GN_TRY(replay_state_encode(staged, &writer->parts, writer, &writer->state));
-    GN_TRY(gn_alloc(&first_chunk, writer->config.layout.streams, sizeof *first_chunk));
-    gn_status status =
-        replay_state_first_chunks(staged, &writer->config.layout, writer->store, first_chunk);
-    if (status == GN_OK)
-        status = replay_store_commit(writer->store, staged->generation, writer->state.data,
-                                     writer->state.size, staged->oldest, first_chunk);
-    gn_free(&first_chunk);
-    GN_TRY(status);
+    GN_TRY(replay_state_first_chunks(staged, &writer->config.layout, writer->store,
+                                     writer->first_chunk));
+    GN_TRY(replay_store_commit(writer->store, staged->generation, writer->state.data,
+                               writer->state.size, staged->oldest, writer->first_chunk));
     writer->checksum = gn_checksum(writer->state.data, writer->state.size);
     writer->committed = true;
     return GN_OK;
@@ -220,6 +218,7 @@ static gn_status allocate(replay_writer *writer)
     GN_TRY(replay_state_open_parts(&writer->parts, writer->config.level));
     GN_TRY(
         gn_alloc(&writer->contents, layout->streams * writer->entries, sizeof *writer->contents));
+    GN_TRY(gn_alloc(&writer->first_chunk, layout->streams, sizeof *writer->first_chunk));
     writer->parts.contents = writer->contents;
     if (writer->packed) {
         replay_codec_kind kind = (replay_codec_kind)(layout->packed - 1);
@@ -288,6 +287,7 @@ void replay_writer_destroy(replay_writer **writer)
     gn_free(&self->body);
     gn_free(&self->starts);
     gn_free(&self->contents);
+    gn_free(&self->first_chunk);
     gn_blob_free(&self->state);
     gn_free(writer);
 }
@@ -375,6 +375,7 @@ void replay_writer_reset(replay_writer *writer)
 {
     gn_queue_drop(writer->queue);
     writer->committed = false;
+    memset(writer->first_chunk, 0, writer->config.layout.streams * sizeof *writer->first_chunk);
     writer->unflushed_count = writer->outstanding_count = 0;
     writer->put = writer->stored = gn_queue_finished(writer->queue);
     writer->commit_ticket = writer->put;

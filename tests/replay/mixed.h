@@ -7,7 +7,7 @@
 
 #include "tests/replay/feed.h"
 
-enum { MIXED_FLOATS = 64, MIXED_RECORD = MIXED_FLOATS * sizeof(float) };
+enum { MIXED_FLOATS = 192, MIXED_RECORD = MIXED_FLOATS * sizeof(float) };
 
 typedef struct mixed {
     replay_config config;
@@ -72,27 +72,28 @@ static inline gn_status mixed_put(replay_buffer *buffer, const feed_step *step)
                              step->truncated, bytes);
 }
 
-// Adds steps, then samples and sets priorities. refused: NULL: nothing may fail; else it is called
-// where something does, and the call tried again.
-typedef void (*mixed_refused)(void *user, gn_status status);
+// Told of a call that failed; whether to try it again. NULL: nothing may fail.
+typedef bool (*mixed_refused)(void *user, gn_status status);
 
-static inline void mixed_try(gn_status status, mixed_refused refused, void *user)
+static inline bool mixed_again(gn_status status, mixed_refused refused, void *user)
 {
     if (!refused)
         expect_ok(status);
-    else
-        refused(user, status);
+    return refused(user, status);
 }
 
-static inline void mixed_add(step_feed *from, replay_buffer *buffer, size_t n,
+// Adds n steps; whether all of them.
+static inline bool mixed_add(step_feed *from, replay_buffer *buffer, size_t n,
                              mixed_refused refused, void *user)
 {
     gn_status status;
     for (size_t i = 0; i < n; i++) {
         feed_step step = feed_draw(from);
         while ((status = mixed_put(buffer, &step)) != GN_OK)
-            mixed_try(status, refused, user);
+            if (!mixed_again(status, refused, user))
+                return false;
     }
+    return true;
 }
 
 static inline void mixed_train(step_feed *from, replay_buffer *buffer)
@@ -115,11 +116,14 @@ static inline void mixed_train(step_feed *from, replay_buffer *buffer)
     replay_batch_destroy(&batch);
 }
 
-static inline void mixed_round(step_feed *feed, replay_buffer *buffer, mixed_refused refused,
+// Steps and training, as many as the feed says; whether all were added.
+static inline bool mixed_round(step_feed *feed, replay_buffer *buffer, mixed_refused refused,
                                void *user)
 {
-    mixed_add(feed, buffer, test_rng_below(&feed->rng, 400), refused, user);
+    if (!mixed_add(feed, buffer, test_rng_below(&feed->rng, 400), refused, user))
+        return false;
     mixed_train(feed, buffer);
+    return true;
 }
 
 // Share of a number of rounds that a build with sanitizers has the time for.
