@@ -172,25 +172,36 @@ int replay_store_reopen(replay_store *store)
     return code;
 }
 
-static gn_status open_store(replay_store *store, const char *folder, const store_about *about)
+static gn_status open_locked(replay_store *store, const store_about *about)
 {
-    char lock_path[GN_PATH_SIZE];
-    GN_TRY(gn_path_join(store->path, folder, "data.mdb"));
-    GN_TRY(gn_path_join(lock_path, folder, "writer.lock"));
-    snprintf(store->folder, sizeof store->folder, "%s", folder);
-    GN_TRY(gn_folder_create(folder));
-    GN_TRY(gn_file_lock(&store->lock, lock_path));
     GN_TRY(replay_store_check(store->path));
     int code = replay_store_open_env(store);
     if (code != 0)
         return replay_store_fail(store, code, "open");
-    GN_TRY(gn_path_sync(folder)); // the entries of files that are new
+    GN_TRY(gn_path_sync(store->folder)); // the entries of files that are new
     GN_TRY(replay_store_transact(store, open_databases, about, 0, "open"));
     store->file = open(store->path, O_RDONLY | O_CLOEXEC);
     if (store->file < 0)
         return gn_fail_errno(errno, "%s: open", store->path);
     (void)posix_fadvise(store->file, 0, 0, POSIX_FADV_RANDOM); // single records are read
     return check_about(store, about);
+}
+
+// A file that was begun and could not be finished would pass for a damaged one: it goes.
+static gn_status open_store(replay_store *store, const char *folder, const store_about *about)
+{
+    char lock_path[GN_PATH_SIZE];
+    struct stat before;
+    GN_TRY(gn_path_join(store->path, folder, "data.mdb"));
+    GN_TRY(gn_path_join(lock_path, folder, "writer.lock"));
+    snprintf(store->folder, sizeof store->folder, "%s", folder);
+    GN_TRY(gn_folder_create(folder));
+    GN_TRY(gn_file_lock(&store->lock, lock_path));
+    bool fresh = stat(store->path, &before) != 0 || before.st_size == 0;
+    gn_status status = open_locked(store, about);
+    if (status != GN_OK && fresh)
+        (void)unlink(store->path);
+    return status;
 }
 
 gn_status replay_store_open(replay_store **ret_store, const char *folder, const char *owner,

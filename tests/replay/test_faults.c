@@ -80,14 +80,17 @@ ssize_t writev(int file, const struct iovec *part, int parts)
     return syscall(SYS_writev, file, part, hit ? (parts + 1) / 2 - (parts == 1) : parts);
 }
 
+// Nothing here is about power cuts: syncing is left out.
 int fsync(int file)
 {
-    return hits(SYNCS) ? -1 : (int)syscall(SYS_fsync, file);
+    (void)file;
+    return hits(SYNCS) ? -1 : 0;
 }
 
 int fdatasync(int file)
 {
-    return hits(SYNCS) ? -1 : (int)syscall(SYS_fdatasync, file);
+    (void)file;
+    return hits(SYNCS) ? -1 : 0;
 }
 
 int ftruncate(int file, off_t size)
@@ -122,14 +125,14 @@ typedef struct failing {
 } failing;
 
 static const failing failings[] = {
-    { "a full disk", WRITES | SIZES, ENOSPC, GN_ERR_FULL, 400 },
-    { "a quota", WRITES | SIZES, EDQUOT, GN_ERR_FULL, 400 },
-    { "a broken disk", WRITES, EIO, GN_ERR_IO, 400 },
-    { "a short write", WRITES, 0, GN_ERR_IO, 400 },
-    { "a short write on a full disk", WRITES | SIZES, 0, GN_ERR_FULL, 400 },
-    { "a broken sync", SYNCS, EIO, GN_ERR_IO, 40 },
-    { "a sync on a full disk", SYNCS, ENOSPC, GN_ERR_FULL, 40 },
-    { "no memory for the map", MAPS, ENOMEM, GN_ERR_MEMORY, 5 },
+    { "a full disk", WRITES | SIZES, ENOSPC, GN_ERR_FULL, 90 },
+    { "a quota", WRITES | SIZES, EDQUOT, GN_ERR_FULL, 90 },
+    { "a broken disk", WRITES, EIO, GN_ERR_IO, 90 },
+    { "a short write", WRITES, 0, GN_ERR_IO, 90 },
+    { "a short write on a full disk", WRITES | SIZES, 0, GN_ERR_FULL, 90 },
+    { "a broken sync", SYNCS, EIO, GN_ERR_IO, 20 },
+    { "a sync on a full disk", SYNCS, ENOSPC, GN_ERR_FULL, 20 },
+    { "no memory for the map", MAPS, ENOMEM, GN_ERR_MEMORY, 3 },
 };
 enum { FAILINGS = sizeof failings / sizeof *failings };
 
@@ -267,7 +270,9 @@ static bool try_failure(uint64_t number, test_rng *rng)
                    .gives_up = test_rng_below(rng, 2) };
     uint64_t live = gn_mem_live(), reached;
     int files = count_open_files();
-    arm(with.failing->calls, with.failing->error, test_rng_below(rng, 3) > 0,
+    // A short write once could be anything: only a disk that stays full is told as one.
+    bool stays = with.failing->error == 0 && with.failing->calls & SIZES;
+    arm(with.failing->calls, with.failing->error, stays || test_rng_below(rng, 3) > 0,
         (long)test_rng_below(rng, (uint64_t)with.failing->calls_most));
     if (!go_on(&kind, folder, &self, &with)) {
         fault.armed = false;
@@ -287,8 +292,7 @@ static bool try_failure(uint64_t number, test_rng *rng)
     bool came = fault.hits > 0;
     fault.armed = false;
     expect_sound(folder);
-    expect_generation(&kind, folder, number, &self, GENERATIONS);
-    expect_generation(&kind, folder, number, &self, 1 + test_rng_below(rng, GENERATIONS));
+    expect_generation(&kind, folder, number, &self, 1 + number % GENERATIONS);
     assert_int_equal(count_open_files(), files);
     assert_int_equal(gn_mem_live(), live);
     test_temp_remove(folder);
@@ -298,11 +302,16 @@ static bool try_failure(uint64_t number, test_rng *rng)
 static void every_failure_is_told_and_nothing_promised_is_lost(void **state)
 {
     (void)state;
-    int failures = mixed_rounds(200);
+    int failures = mixed_rounds(200), came[FAILINGS] = { 0 };
     test_rng rng = test_rng_seed(9);
     uint64_t trials = 0;
-    for (int came = 0; came < failures; trials++)
-        came += try_failure(trials, &rng);
+    for (int all = 0; all < failures; trials++) {
+        bool one = try_failure(trials, &rng);
+        came[trials % FAILINGS] += one;
+        all += one;
+    }
+    for (int i = 0; i < FAILINGS; i++)
+        assert_true(came[i] > 0);
     printf("%d failures in %llu trials\n", failures, (unsigned long long)trials);
 }
 
