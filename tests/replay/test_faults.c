@@ -23,7 +23,8 @@
 
 // --- the system
 
-enum { WRITES = 1, SYNCS = 2, SIZES = 4, MAPS = 8 };
+// METAS: the small write that ends a transaction.
+enum { WRITES = 1, SYNCS = 2, SIZES = 4, MAPS = 8, METAS = 16, META_SIZE = 512 };
 
 static struct {
     _Atomic bool armed;
@@ -31,13 +32,15 @@ static struct {
     _Atomic int hits; // calls that failed
     unsigned calls; // which
     int error; // 0: a write is short
+    bool late; // the first write that fails was done all the same
     bool lasting; // until disarmed
 } fault;
 
-static void arm(unsigned calls, int error, bool lasting, long left)
+static void arm(unsigned calls, int error, bool late, bool lasting, long left)
 {
     fault.calls = calls;
     fault.error = error;
+    fault.late = late;
     fault.lasting = lasting;
     fault.left = left;
     fault.hits = 0;
@@ -58,7 +61,10 @@ static bool hits(unsigned call)
 
 ssize_t pwrite(int file, const void *bytes, size_t size, off_t offset)
 {
-    bool hit = hits(WRITES);
+    bool hit = hits(size < META_SIZE ? WRITES | METAS : WRITES);
+    if (hit && fault.late && fault.hits == 1)
+        (void)syscall(SYS_pwrite64, file, bytes, size, offset);
+    errno = fault.error;
     if (hit && fault.error != 0)
         return -1;
     return syscall(SYS_pwrite64, file, bytes, hit ? size / 2 : size, offset);
@@ -122,17 +128,20 @@ typedef struct failing {
     int error;
     gn_status status; // of what is told first
     long calls_most; // that a trial makes, about
+    bool late;
 } failing;
 
 static const failing failings[] = {
-    { "a full disk", WRITES | SIZES, ENOSPC, GN_ERR_FULL, 90 },
-    { "a quota", WRITES | SIZES, EDQUOT, GN_ERR_FULL, 90 },
-    { "a broken disk", WRITES, EIO, GN_ERR_IO, 90 },
-    { "a short write", WRITES, 0, GN_ERR_IO, 90 },
-    { "a short write on a full disk", WRITES | SIZES, 0, GN_ERR_FULL, 90 },
-    { "a broken sync", SYNCS, EIO, GN_ERR_IO, 20 },
-    { "a sync on a full disk", SYNCS, ENOSPC, GN_ERR_FULL, 20 },
-    { "no memory for the map", MAPS, ENOMEM, GN_ERR_MEMORY, 3 },
+    { "a full disk", WRITES | SIZES, ENOSPC, GN_ERR_FULL, 90, false },
+    { "a quota", WRITES | SIZES, EDQUOT, GN_ERR_FULL, 90, false },
+    { "a broken disk", WRITES, EIO, GN_ERR_IO, 90, false },
+    { "a short write", WRITES, 0, GN_ERR_IO, 90, false },
+    { "a short write on a full disk", WRITES | SIZES, 0, GN_ERR_FULL, 90, false },
+    { "a commit that fails at its end", METAS, EIO, GN_ERR_IO, 12, false },
+    { "a commit that fails after its end", METAS, EIO, GN_ERR_IO, 12, true },
+    { "a broken sync", SYNCS, EIO, GN_ERR_IO, 20, false },
+    { "a sync on a full disk", SYNCS, ENOSPC, GN_ERR_FULL, 20, false },
+    { "no memory for the map", MAPS, ENOMEM, GN_ERR_MEMORY, 3, false },
 };
 enum { FAILINGS = sizeof failings / sizeof *failings };
 
@@ -272,7 +281,8 @@ static bool try_failure(uint64_t number, test_rng *rng)
     int files = count_open_files();
     // A short write once could be anything: only a disk that stays full is told as one.
     bool stays = with.failing->error == 0 && with.failing->calls & SIZES;
-    arm(with.failing->calls, with.failing->error, stays || test_rng_below(rng, 3) > 0,
+    arm(with.failing->calls, with.failing->error, with.failing->late,
+        stays || with.failing->late || test_rng_below(rng, 3) > 0,
         (long)test_rng_below(rng, (uint64_t)with.failing->calls_most));
     if (!go_on(&kind, folder, &self, &with)) {
         fault.armed = false;
