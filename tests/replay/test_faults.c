@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "replay/store.h"
 #include "replay/verify.h"
 #include "tests/replay/mixed.h"
 
@@ -35,6 +36,8 @@ static struct {
     bool late; // the first write that fails was done all the same
     bool lasting; // until disarmed
 } fault;
+
+static _Atomic int syncs; // of the file's data, and writes that sync by themselves
 
 static void arm(unsigned calls, int error, bool late, bool lasting, long left)
 {
@@ -62,6 +65,7 @@ static bool hits(unsigned call)
 ssize_t pwrite(int file, const void *bytes, size_t size, off_t offset)
 {
     bool hit = hits(size < META_SIZE ? WRITES | METAS : WRITES);
+    syncs += (fcntl(file, F_GETFL) & O_DSYNC) != 0;
     if (hit && fault.late && fault.hits == 1)
         (void)syscall(SYS_pwrite64, file, bytes, size, offset);
     errno = fault.error;
@@ -96,6 +100,7 @@ int fsync(int file)
 int fdatasync(int file)
 {
     (void)file;
+    syncs++;
     return hits(SYNCS) ? -1 : 0;
 }
 
@@ -325,4 +330,28 @@ static void every_failure_is_told_and_nothing_promised_is_lost(void **state)
     printf("%d failures in %llu trials\n", failures, (unsigned long long)trials);
 }
 
-TEST_MAIN(every_failure_is_told_and_nothing_promised_is_lost)
+// A hundred commits without chunks: twice synced, once, never.
+static void durability_decides_what_is_synced(void **state)
+{
+    (void)state;
+    enum { COMMITS = 100 };
+    static const int expected[] = { 2 * COMMITS, COMMITS, 0 };
+    for (int durability = REPLAY_DURABLE_COMMIT; durability <= REPLAY_DURABLE_NONE; durability++) {
+        char folder[GN_PATH_SIZE];
+        uint64_t checksum;
+        test_temp_folder(folder);
+        replay_config config = feed_config(100, 16, false);
+        config.durability = durability;
+        replay_buffer *buffer;
+        expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ 1, FEED_RECORD, 1 },
+                                       folder, "run"));
+        int before = syncs;
+        for (uint64_t i = 1; i <= COMMITS; i++)
+            expect_ok(feed_commit(buffer, i, i, &checksum));
+        assert_int_equal(syncs - before, expected[durability]);
+        replay_buffer_destroy(&buffer);
+        test_temp_remove(folder);
+    }
+}
+
+TEST_MAIN(durability_decides_what_is_synced, every_failure_is_told_and_nothing_promised_is_lost)
