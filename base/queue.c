@@ -22,6 +22,7 @@ struct gn_queue {
     uint64_t put;
     _Atomic uint64_t finished;
     bool working, failed, stopping;
+    bool dropping; // nothing is begun meanwhile
     gn_status status; // of the failure
     char error[1024];
     double stalled;
@@ -33,7 +34,7 @@ static void *work_off(void *argument)
     pthread_mutex_lock(&queue->mutex);
     while (!queue->stopping) {
         uint64_t next = queue->finished;
-        if (next == queue->put || queue->failed) {
+        if (next == queue->put || queue->failed || queue->dropping) {
             pthread_cond_wait(&queue->changed, &queue->mutex);
             continue;
         }
@@ -154,10 +155,12 @@ uint64_t gn_queue_finished(const gn_queue *queue)
 void gn_queue_drop(gn_queue *queue)
 {
     pthread_mutex_lock(&queue->mutex);
+    queue->dropping = true;
     while (queue->working)
         pthread_cond_wait(&queue->changed, &queue->mutex);
-    queue->failed = false;
+    queue->dropping = queue->failed = false;
     queue->finished = queue->put;
+    pthread_cond_broadcast(&queue->changed); // who waits for what was dropped
     pthread_mutex_unlock(&queue->mutex);
 }
 

@@ -37,7 +37,8 @@ gn_status gn_queue_check(gn_queue *queue);
 // Items finished, in the order they were put: those with tickets up to this one.
 uint64_t gn_queue_finished(const gn_queue *queue);
 
-// Waits for the item being worked on and forgets those after it, and any failure.
+// Waits for the item being worked on and forgets those after it, and any failure. All count as
+// finished: who waits for one of them waits no longer.
 void gn_queue_drop(gn_queue *queue);
 
 // Seconds that put has waited for room since create.

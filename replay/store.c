@@ -283,6 +283,14 @@ gn_status replay_store_commit(replay_store *store, uint64_t generation, const vo
     uint64_t newest;
     size_t count;
     GN_TRY(list_generations(store, NULL, 0, &count, &newest));
+    if (generation > 0 && generation == newest && generation == store->uncertain) {
+        // It is there, though its last write was said to have failed.
+        int code = store->durability == REPLAY_DURABLE_COMMIT ? mdb_env_sync(store->env, 1) : 0;
+        if (code != 0)
+            return replay_store_fail(store, code, "commit");
+        store->queue_size = store->uncertain = 0;
+        return GN_OK;
+    }
     if (generation <= newest) // 0 is none
         return gn_fail(GN_ERR_ARG, "%s: generation %" PRIu64 ": must be above %" PRIu64,
                        store->path, generation, newest);
@@ -291,7 +299,9 @@ gn_status replay_store_commit(replay_store *store, uint64_t generation, const vo
                        "%s: oldest generation %" PRIu64 ": must be at most the new one, %" PRIu64,
                        store->path, oldest, generation);
     commit_job job = { generation, oldest, state, size, first_chunk };
+    store->uncertain = generation;
     GN_TRY(replay_store_transact(store, write_generation, &job, commit_flags(store), "commit"));
+    store->uncertain = 0;
     store->queue_size = 0;
     return GN_OK;
 }
@@ -370,6 +380,7 @@ gn_status replay_store_rollback(replay_store *store, uint64_t generation, const 
                                 uint32_t end_dictionary)
 {
     store->queue_size = 0; // what is queued belongs to the abandoned future
+    store->uncertain = 0;
     rollback_job job = { generation, end_dictionary, end_chunk };
     return replay_store_transact(store, remove_future, &job, 0, "roll back");
 }

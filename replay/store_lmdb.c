@@ -69,7 +69,11 @@ int replay_store_get(MDB_txn *txn, MDB_dbi database, MDB_val key, const void **r
 
 int replay_store_begin(replay_store *store, unsigned flags, MDB_txn **ret_txn)
 {
-    return store->env ? mdb_txn_begin(store->env, NULL, flags, ret_txn) : MDB_PANIC;
+    int code = store->env ? mdb_txn_begin(store->env, NULL, flags, ret_txn) : MDB_PANIC;
+    if (code != MDB_PANIC)
+        return code;
+    code = replay_store_reopen(store);
+    return code == 0 ? mdb_txn_begin(store->env, NULL, flags, ret_txn) : code;
 }
 
 static int double_map(replay_store *store)
@@ -84,6 +88,14 @@ static int double_map(replay_store *store)
     return code;
 }
 
+// What a commit syncs. LMDB 0.9 knows it of the environment only: told of a transaction it is
+// passed over.
+static int set_syncing(replay_store *store, unsigned flags)
+{
+    int code = mdb_env_set_flags(store->env, MDB_NOSYNC | MDB_NOMETASYNC, 0);
+    return code == 0 && flags != 0 ? mdb_env_set_flags(store->env, flags, 1) : code;
+}
+
 // A reader that was killed would keep its pages from being used again for the rest of the run: its
 // entry goes first.
 gn_status replay_store_transact(replay_store *store, replay_store_job job, const void *arg,
@@ -93,9 +105,11 @@ gn_status replay_store_transact(replay_store *store, replay_store_job job, const
         (void)mdb_reader_check(store->env, NULL);
     for (;;) {
         MDB_txn *txn;
-        int code = replay_store_begin(store, flags, &txn);
+        int code = replay_store_begin(store, 0, &txn);
         if (code == 0) {
-            code = job(store, txn, arg);
+            code = set_syncing(store, flags);
+            if (code == 0)
+                code = job(store, txn, arg);
             if (code == 0)
                 code = mdb_txn_commit(txn);
             else

@@ -14,7 +14,8 @@ enum { REPLAY_MAP_START = 1 << 20, REPLAY_QUEUE_SIZE = 4 << 20 };
 
 struct replay_store {
     char path[GN_PATH_SIZE]; // of the data file
-    MDB_env *env; // NULL after a failure that LMDB does not come back from
+    char folder[GN_PATH_SIZE];
+    MDB_env *env; // NULL after a failure; opened again by replay_store_begin
     MDB_dbi chunks, bodies, dictionaries, generations, about;
     replay_durability durability;
     uint32_t streams;
@@ -24,6 +25,7 @@ struct replay_store {
     size_t chunk_max, body_max; // bytes of the largest chunk, and of its body
     unsigned char *queue; // [queue_capacity]: replay_queued, its bytes, ...
     size_t queue_size, queue_capacity;
+    uint64_t uncertain; // generation whose commit failed, but may be there; 0: none
 };
 
 typedef struct replay_queued {
@@ -54,13 +56,19 @@ int replay_store_put(MDB_txn *txn, MDB_dbi database, MDB_val key, const void *da
 int replay_store_get(MDB_txn *txn, MDB_dbi database, MDB_val key, const void **ret_data,
                      size_t *ret_size);
 
+// Begins a transaction. LMDB gives up an environment whose last page it could not write, or whose
+// map it could not grow: then it is opened anew, so that what failed can be tried again.
 int replay_store_begin(replay_store *store, unsigned flags, MDB_txn **ret_txn);
+
+// Opens the environment, and the databases of one that was opened before; LMDB's code.
+int replay_store_open_env(replay_store *store);
+int replay_store_reopen(replay_store *store);
 
 // What a transaction does; returns LMDB's code.
 typedef int (*replay_store_job)(replay_store *store, MDB_txn *txn, const void *arg);
 
 // Runs a job in a transaction; once more in a larger map whenever it was full.
-// flags: of mdb_txn_begin, for what is not synced.
+// flags: MDB_NOSYNC or MDB_NOMETASYNC, for what is not synced.
 gn_status replay_store_transact(replay_store *store, replay_store_job job, const void *arg,
                                 unsigned flags, const char *doing);
 

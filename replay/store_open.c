@@ -27,21 +27,25 @@ static MDB_val name_key(const char *name)
     return (MDB_val){ strlen(name), (void *)name };
 }
 
+static int open_handles(replay_store *store, MDB_txn *txn, unsigned flags)
+{
+    int code = mdb_dbi_open(txn, REPLAY_CHUNKS, flags | MDB_INTEGERKEY, &store->chunks);
+    if (code == 0)
+        code = mdb_dbi_open(txn, REPLAY_BODIES, flags | MDB_INTEGERKEY, &store->bodies);
+    if (code == 0)
+        code = mdb_dbi_open(txn, REPLAY_DICTIONARIES, flags | MDB_INTEGERKEY, &store->dictionaries);
+    if (code == 0)
+        code = mdb_dbi_open(txn, REPLAY_GENERATIONS, flags | MDB_INTEGERKEY, &store->generations);
+    if (code == 0)
+        code = mdb_dbi_open(txn, REPLAY_ABOUT, flags, &store->about);
+    return code;
+}
+
 // Opens the databases; in a new store also writes what it is about.
 static int open_databases(replay_store *store, MDB_txn *txn, const void *arg)
 {
     const store_about *about = arg;
-    int code = mdb_dbi_open(txn, REPLAY_CHUNKS, MDB_CREATE | MDB_INTEGERKEY, &store->chunks);
-    if (code == 0)
-        code = mdb_dbi_open(txn, REPLAY_BODIES, MDB_CREATE | MDB_INTEGERKEY, &store->bodies);
-    if (code == 0)
-        code = mdb_dbi_open(txn, REPLAY_DICTIONARIES, MDB_CREATE | MDB_INTEGERKEY,
-                            &store->dictionaries);
-    if (code == 0)
-        code =
-            mdb_dbi_open(txn, REPLAY_GENERATIONS, MDB_CREATE | MDB_INTEGERKEY, &store->generations);
-    if (code == 0)
-        code = mdb_dbi_open(txn, REPLAY_ABOUT, MDB_CREATE, &store->about);
+    int code = open_handles(store, txn, MDB_CREATE);
     MDB_stat chunks = { 0 }, generations = { 0 }, texts = { 0 };
     if (code == 0)
         code = mdb_stat(txn, store->chunks, &chunks);
@@ -125,7 +129,7 @@ static gn_status check_about(replay_store *store, const store_about *about)
 }
 
 // Map for a file of its present size and as much again.
-static gn_status open_env(replay_store *store, const char *folder)
+int replay_store_open_env(replay_store *store)
 {
     struct stat about;
     store->map_size = REPLAY_MAP_START;
@@ -137,32 +141,67 @@ static gn_status open_env(replay_store *store, const char *folder)
     if (code == 0)
         code = mdb_env_set_mapsize(store->env, store->map_size);
     if (code == 0)
-        code = mdb_env_open(store->env, folder, MDB_NOTLS, 0644);
+        code = mdb_env_open(store->env, store->folder, MDB_NOTLS, 0644);
     MDB_envinfo info;
     if (code == 0)
         code = mdb_env_info(store->env, &info);
-    if (code != 0)
-        return replay_store_fail(store, code, "open");
-    store->map_size = info.me_mapsize;
-    return GN_OK;
+    if (code == 0)
+        store->map_size = info.me_mapsize;
+    return code;
 }
 
-static gn_status open_store(replay_store *store, const char *folder, const store_about *about)
+int replay_store_reopen(replay_store *store)
 {
-    char lock_path[GN_PATH_SIZE];
-    GN_TRY(gn_path_join(store->path, folder, "data.mdb"));
-    GN_TRY(gn_path_join(lock_path, folder, "writer.lock"));
-    GN_TRY(gn_folder_create(folder));
-    GN_TRY(gn_file_lock(&store->lock, lock_path));
+    MDB_txn *txn = NULL;
+    if (store->env)
+        mdb_env_close(store->env);
+    store->env = NULL;
+    int code = replay_store_open_env(store);
+    if (code == 0)
+        code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    if (code == 0)
+        code = open_handles(store, txn, 0);
+    if (code == 0)
+        code = mdb_txn_commit(txn); // keeps the handles
+    else if (txn)
+        mdb_txn_abort(txn);
+    if (code != 0 && store->env) {
+        mdb_env_close(store->env);
+        store->env = NULL;
+    }
+    return code;
+}
+
+static gn_status open_locked(replay_store *store, const store_about *about)
+{
     GN_TRY(replay_store_check(store->path));
-    GN_TRY(open_env(store, folder));
-    GN_TRY(gn_path_sync(folder)); // the entries of files that are new
+    int code = replay_store_open_env(store);
+    if (code != 0)
+        return replay_store_fail(store, code, "open");
+    GN_TRY(gn_path_sync(store->folder)); // the entries of files that are new
     GN_TRY(replay_store_transact(store, open_databases, about, 0, "open"));
     store->file = open(store->path, O_RDONLY | O_CLOEXEC);
     if (store->file < 0)
         return gn_fail_errno(errno, "%s: open", store->path);
     (void)posix_fadvise(store->file, 0, 0, POSIX_FADV_RANDOM); // single records are read
     return check_about(store, about);
+}
+
+// A file that was begun and could not be finished would pass for a damaged one: it goes.
+static gn_status open_store(replay_store *store, const char *folder, const store_about *about)
+{
+    char lock_path[GN_PATH_SIZE];
+    struct stat before;
+    GN_TRY(gn_path_join(store->path, folder, "data.mdb"));
+    GN_TRY(gn_path_join(lock_path, folder, "writer.lock"));
+    snprintf(store->folder, sizeof store->folder, "%s", folder);
+    GN_TRY(gn_folder_create(folder));
+    GN_TRY(gn_file_lock(&store->lock, lock_path));
+    bool fresh = stat(store->path, &before) != 0 || before.st_size == 0;
+    gn_status status = open_locked(store, about);
+    if (status != GN_OK && fresh)
+        (void)unlink(store->path);
+    return status;
 }
 
 gn_status replay_store_open(replay_store **ret_store, const char *folder, const char *owner,

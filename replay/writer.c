@@ -32,10 +32,12 @@ struct replay_writer {
     size_t body_size;
     uint8_t *starts; // [chunk]
     uint64_t *contents; // [streams, entries]
+    uint64_t *first_chunk; // [streams] those before it are not kept in the store
     replay_job *unflushed[FLUSH_AT];
     size_t unflushed_count;
     gn_blob state;
-    uint64_t checksum; // of the last commit
+    _Atomic uint64_t checksum; // of the last commit; any thread's
+    bool committed; // it is in the store; its chunks may wait to be located
     _Atomic uint64_t stored; // ticket of the last chunk that is where it stays
 
     // The owner's.
@@ -45,7 +47,7 @@ struct replay_writer {
     replay_job *outstanding[REPLAY_JOBS]; // sealed, oldest first
     size_t outstanding_count;
     uint64_t put; // tickets handed out
-    uint64_t commit_ticket;
+    _Atomic uint64_t commit_ticket; // any thread's
     const replay_staged *staged;
     double stalled;
 };
@@ -107,7 +109,7 @@ static gn_status encode_body(replay_writer *writer, replay_job *job)
     return GN_OK;
 }
 
-static gn_status code_chunk(replay_writer *writer, replay_job *job)
+static gn_status try_to_code_chunk(replay_writer *writer, replay_job *job)
 {
     job->contents = replay_chunk_contents(&job->columns, writer->chunk);
     job->dictionary = NULL;
@@ -134,12 +136,29 @@ static gn_status code_chunk(replay_writer *writer, replay_job *job)
     return GN_OK;
 }
 
-// Finds where the chunks of the last transaction lie: from now on they are read from there.
+// What failed is as if it had not been tried: a second try decides the same.
+static gn_status code_chunk(replay_writer *writer, replay_job *job)
+{
+    if (!writer->packed)
+        return try_to_code_chunk(writer, job);
+    const replay_dictionary_state before = replay_dictionary_save(writer->choice);
+    gn_status status = try_to_code_chunk(writer, job);
+    if (status != GN_OK) {
+        replay_dictionary_load(writer->choice, &before);
+        while (writer->dictionaries > before.id)
+            gn_dictionary_destroy(&writer->dictionary[--writer->dictionaries]);
+    }
+    return status;
+}
+
+// Finds where the chunks of the last transaction lie: from now on they are read from there. Those
+// that were overwritten before their commit are nowhere, and nobody reads them.
 static gn_status locate(replay_writer *writer)
 {
     for (size_t i = 0; i < writer->unflushed_count; i++) {
         replay_job *job = writer->unflushed[i];
-        GN_TRY(replay_store_find_body(writer->store, job->chunk, job->stream, &job->offset));
+        if (job->chunk >= writer->first_chunk[job->stream])
+            GN_TRY(replay_store_find_body(writer->store, job->chunk, job->stream, &job->offset));
     }
     if (writer->unflushed_count > 0)
         writer->stored = writer->unflushed[writer->unflushed_count - 1]->ticket;
@@ -170,22 +189,27 @@ static gn_status work_off_chunk(replay_writer *writer, replay_job *job)
     return GN_OK;
 }
 
-static gn_status work_off_commit(replay_writer *writer)
+static gn_status write_generation(replay_writer *writer)
 {
     const replay_staged *staged = writer->staged;
-    uint64_t *first_chunk;
     gn_blob_clear(&writer->state);
     GN_TRY(replay_state_encode(staged, &writer->parts, writer, &writer->state));
-    GN_TRY(gn_alloc(&first_chunk, writer->config.layout.streams, sizeof *first_chunk));
-    gn_status status =
-        replay_state_first_chunks(staged, &writer->config.layout, writer->store, first_chunk);
-    if (status == GN_OK)
-        status = replay_store_commit(writer->store, staged->generation, writer->state.data,
-                                     writer->state.size, staged->oldest, first_chunk);
-    gn_free(&first_chunk);
-    GN_TRY(status);
+    GN_TRY(replay_state_first_chunks(staged, &writer->config.layout, writer->store,
+                                     writer->first_chunk));
+    GN_TRY(replay_store_commit(writer->store, staged->generation, writer->state.data,
+                               writer->state.size, staged->oldest, writer->first_chunk));
     writer->checksum = gn_checksum(writer->state.data, writer->state.size);
-    return locate(writer);
+    writer->committed = true;
+    return GN_OK;
+}
+
+static gn_status work_off_commit(replay_writer *writer)
+{
+    if (!writer->committed)
+        GN_TRY(write_generation(writer));
+    GN_TRY(locate(writer));
+    writer->committed = false;
+    return GN_OK;
 }
 
 static gn_status work_off(void *user, void *item)
@@ -204,6 +228,7 @@ static gn_status allocate(replay_writer *writer)
     GN_TRY(replay_state_open_parts(&writer->parts, writer->config.level));
     GN_TRY(
         gn_alloc(&writer->contents, layout->streams * writer->entries, sizeof *writer->contents));
+    GN_TRY(gn_alloc(&writer->first_chunk, layout->streams, sizeof *writer->first_chunk));
     writer->parts.contents = writer->contents;
     if (writer->packed) {
         replay_codec_kind kind = (replay_codec_kind)(layout->packed - 1);
@@ -272,6 +297,7 @@ void replay_writer_destroy(replay_writer **writer)
     gn_free(&self->body);
     gn_free(&self->starts);
     gn_free(&self->contents);
+    gn_free(&self->first_chunk);
     gn_blob_free(&self->state);
     gn_free(writer);
 }
@@ -338,7 +364,8 @@ gn_status replay_writer_commit(replay_writer *writer, const replay_staged *stage
     uint64_t ticket;
     writer->staged = staged;
     GN_TRY(gn_queue_put(writer->queue, writer, &ticket));
-    writer->put = writer->commit_ticket = ticket;
+    writer->put = ticket;
+    writer->commit_ticket = ticket;
     return GN_OK;
 }
 
@@ -362,6 +389,8 @@ gn_status replay_writer_drain(replay_writer *writer)
 void replay_writer_reset(replay_writer *writer)
 {
     gn_queue_drop(writer->queue);
+    writer->committed = false;
+    memset(writer->first_chunk, 0, writer->config.layout.streams * sizeof *writer->first_chunk);
     writer->unflushed_count = writer->outstanding_count = 0;
     writer->put = gn_queue_finished(writer->queue);
     writer->stored = writer->put;

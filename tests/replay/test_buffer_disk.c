@@ -132,6 +132,33 @@ static void the_smallest_rings_work_and_old_chunks_go(void **state)
     }
 }
 
+// More than a ring of packed records before the first commit: most of their chunks are overwritten
+// before they are written.
+static void chunks_that_are_overwritten_before_their_commit_are_no_loss(void **state)
+{
+    (void)state;
+    replay_config config = feed_config(40, 16, true);
+    config.codec = REPLAY_NONE;
+    const replay_spec spec = { 1, FEED_RECORD, 1 };
+    char folder[GN_PATH_SIZE];
+    test_temp_folder(folder);
+    replay_buffer *disk, *ram;
+    expect_ok(replay_buffer_create(&disk, &config, &spec, folder, "run"));
+    expect_ok(replay_buffer_create(&ram, &config, &spec, NULL, NULL));
+    step_feed feed = feed_seed(13, 1), same = feed;
+    for (uint64_t i = 1; i <= 8; i++) {
+        feed_add(&feed, disk, 16 * i);
+        feed_add(&same, ram, 16 * i);
+        sums sum = commit(disk, i, i);
+        assert_int_equal(sum.contents, feed_checksum(ram));
+        expect_ok(replay_buffer_rollback(disk, i, sum.state));
+        assert_int_equal(feed_checksum(disk), sum.contents);
+    }
+    replay_buffer_destroy(&disk);
+    replay_buffer_destroy(&ram);
+    test_temp_remove(folder);
+}
+
 static void nothing_is_added_before_the_rollback_that_is_due(void **state)
 {
     (void)state;
@@ -522,6 +549,7 @@ static void adding_to_disk_allocates_nothing_of_ours(void **state)
 
 TEST_MAIN(disk_and_ram_hold_the_same_and_every_kept_generation_comes_back,
           the_smallest_rings_work_and_old_chunks_go,
+          chunks_that_are_overwritten_before_their_commit_are_no_loss,
           nothing_is_added_before_the_rollback_that_is_due,
           chunks_without_any_generation_are_removed, what_was_abandoned_leaves_no_trace,
           a_cleared_buffer_is_a_new_one, promised_generations_survive_kill_9,
