@@ -125,10 +125,14 @@ static gn_status code_chunk(replay_writer *writer, replay_job *job)
 }
 
 // Finds where the chunks of the last transaction lie: from now on they are read from there.
-static gn_status locate(replay_writer *writer)
+// first_chunk: of each stream, that is still there after the transaction; NULL: all. Where rings are
+// short a chunk may be evicted before it was ever written.
+static gn_status locate(replay_writer *writer, const uint64_t *first_chunk)
 {
     for (size_t i = 0; i < writer->unflushed_count; i++) {
         replay_job *job = writer->unflushed[i];
+        if (first_chunk && job->chunk < first_chunk[job->stream])
+            continue;
         GN_TRY(replay_store_find_body(writer->store, job->chunk, job->stream, &job->offset));
     }
     if (writer->unflushed_count > 0)
@@ -140,7 +144,7 @@ static gn_status locate(replay_writer *writer)
 static gn_status flush(replay_writer *writer)
 {
     GN_TRY(replay_store_flush(writer->store));
-    return locate(writer);
+    return locate(writer, NULL);
 }
 
 // What can fail comes first, so that a chunk is coded once however often its writing is tried.
@@ -172,10 +176,12 @@ static gn_status work_off_commit(replay_writer *writer)
     if (status == GN_OK)
         status = replay_store_commit(writer->store, staged->generation, writer->state.data,
                                      writer->state.size, staged->oldest, first_chunk);
+    if (status == GN_OK) {
+        writer->checksum = gn_checksum(writer->state.data, writer->state.size);
+        status = locate(writer, first_chunk);
+    }
     gn_free(&first_chunk);
-    GN_TRY(status);
-    writer->checksum = gn_checksum(writer->state.data, writer->state.size);
-    return locate(writer);
+    return status;
 }
 
 static gn_status work_off(void *user, void *item)
