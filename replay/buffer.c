@@ -298,8 +298,11 @@ gn_status replay_seal_chunks(replay_buffer *buffer, uint32_t stream)
     while (at->head >= (at->sealed + 1) * buffer->chunk &&
            at->head - replay_is_open(buffer, stream) >= (at->sealed + 1) * buffer->chunk)
         GN_TRY(seal_chunk(buffer, stream));
-    if (buffer->layout.packed && !replay_records_ready(buffer->records, stream, at->head))
-        replay_records_open(buffer->records, stream, at->head, replay_writer_take(buffer->writer));
+    if (!buffer->layout.packed || replay_records_ready(buffer->records, stream, at->head))
+        return GN_OK;
+    if (buffer->wait_reader && !buffer->store) // the body of the chunk that goes is freed
+        buffer->wait_reader(buffer->reader);
+    replay_records_open(buffer->records, stream, at->head, replay_writer_take(buffer->writer));
     return GN_OK;
 }
 
