@@ -1,5 +1,5 @@
-// A naive twin of a buffer with stacks: every slot ever written in plain arrays, and batches checked
-// against them by brute force.
+// A naive twin of a buffer with stacks: every slot ever written in plain arrays, and batches
+// checked against them by brute force.
 
 #ifndef TESTS_REPLAY_PACKED_TWIN_H
 #define TESTS_REPLAY_PACKED_TWIN_H

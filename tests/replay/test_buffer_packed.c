@@ -243,8 +243,7 @@ static void run_cases(bool disk, int64_t quantize)
         for (int s = 0; s < 3; s++)
             for (int n = 0; n < 2; n++)
                 for (int c = 0; c < 5; c++) {
-                    packed_case of = { codec,      disk,      stacks[s],
-                                       streams[n], chunks[c], quantize };
+                    packed_case of = { codec, disk, stacks[s], streams[n], chunks[c], quantize };
                     run_case(&of, seed++);
                 }
 }
