@@ -351,6 +351,7 @@ static void retire(replay_buffer *buffer, uint64_t slot)
     if (!replay_has_step(step->flags))
         return;
     buffer->count--;
+    buffer->zeros -= buffer->tree && step->priority == 0;
     if (buffer->ranks)
         rank_weights_remove(buffer->ranks, step->priority);
 }
@@ -456,7 +457,7 @@ void replay_clear(replay_buffer *buffer)
     replay_fetcher_clear(buffer->fetcher);
     memset(buffer->stream, 0, buffer->streams * sizeof *buffer->stream);
     memset(buffer->step, 0, buffer->streams * buffer->ring * sizeof *buffer->step);
-    buffer->count = buffer->draws = 0;
+    buffer->count = buffer->draws = buffer->zeros = 0;
     buffer->max_priority = 1;
     buffer->alpha = buffer->config.alpha;
     if (buffer->ranks)

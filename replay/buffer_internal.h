@@ -35,6 +35,7 @@ struct replay_buffer {
     replay_records *records;
     sum_tree *tree; // weight of every slot; NULL in uniform mode
     rank_weights *ranks; // of all steps; NULL but in rank-based mode
+    uint64_t zeros; // steps of priority 0; prioritized only
     uint64_t unranked; // priorities changed since all were ranked
     double alpha;
     float weighed_priority; // whose weight is new_weight; -1: none

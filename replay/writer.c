@@ -125,8 +125,8 @@ static gn_status code_chunk(replay_writer *writer, replay_job *job)
 }
 
 // Finds where the chunks of the last transaction lie: from now on they are read from there.
-// first_chunk: of each stream, that is still there after the transaction; NULL: all. Where rings are
-// short a chunk may be evicted before it was ever written.
+// first_chunk: of each stream, that is still there after the transaction; NULL: all. Where rings
+// are short a chunk may be evicted before it was ever written.
 static gn_status locate(replay_writer *writer, const uint64_t *first_chunk)
 {
     for (size_t i = 0; i < writer->unflushed_count; i++) {
