@@ -3,6 +3,7 @@
 // rollbacks, saves and loads, in rings that wrap many times.
 
 #include "base/mem.h"
+#include "replay/buffer_internal.h"
 #include "tests/replay/packed_twin.h"
 
 enum { BATCH = 24, HORIZONS = 3, CODECS = 6 };
@@ -12,6 +13,7 @@ typedef struct packed_case {
     bool disk;
     uint32_t stack, streams;
     int64_t chunk, quantize;
+    uint64_t ring; // 0: short, and another one each time
 } packed_case;
 
 // What is gone back to.
@@ -51,7 +53,8 @@ static void open_run(double_run *run, const packed_case *of, uint64_t seed)
     run->spec = (replay_spec){ of->streams, TWIN_RECORD, of->stack };
     run->twin.streams = of->streams;
     run->twin.stack = of->stack;
-    run->twin.ring = of->stack + 1 + test_rng_below(&run->feed.rng, 40);
+    uint64_t ring = of->stack + 1 + test_rng_below(&run->feed.rng, 40);
+    run->twin.ring = of->ring ? of->ring : ring;
     run->disk = of->disk;
     run->config = feed_config((int64_t)(run->twin.ring * of->streams), of->chunk, seed % 3 != 0);
     run->config.priority = seed % 3 == 1 ? REPLAY_RANK : REPLAY_PROPORTIONAL;
@@ -231,41 +234,57 @@ static void run_case(const packed_case *of, uint64_t seed)
             go_back(run);
     }
     assert_int_equal(feed_checksum(run->packed), feed_checksum(run->mirrored));
-    close_run(run);
 }
 
-static void run_cases(bool disk, int64_t quantize)
+static void run_cases(bool disk, int64_t quantize, int first_stack)
 {
     static const uint32_t stacks[] = { 1, 2, 4 }, streams[] = { 1, 3 };
     static const int64_t chunks[] = { 1, 2, 3, 7, 64 };
     uint64_t seed = 0;
     for (int codec = REPLAY_RAM; codec < CODECS; codec++)
-        for (int s = 0; s < 3; s++)
+        for (int s = first_stack; s < 3; s++)
             for (int n = 0; n < 2; n++)
                 for (int c = 0; c < 5; c++) {
-                    packed_case of = { codec, disk, stacks[s], streams[n], chunks[c], quantize };
+                    packed_case of = { codec, disk, stacks[s], streams[n], chunks[c], quantize, 0 };
                     run_case(&of, seed++);
+                    close_run(&the_run);
                 }
 }
 
 static void packed_in_ram_draws_what_the_twin_holds(void **state)
 {
     (void)state;
-    run_cases(false, 0);
+    run_cases(false, 0, 0);
 }
 
 static void packed_on_disk_draws_what_the_twin_holds(void **state)
 {
     (void)state;
-    run_cases(true, 0);
+    run_cases(true, 0, 0);
 }
 
 static void quantised_records_come_back_the_same_wherever_they_lie(void **state)
 {
     (void)state;
-    run_cases(false, 8);
-    run_cases(true, 16);
+    run_cases(false, 8, 1);
+    run_cases(true, 16, 2);
 }
 
-TEST_MAIN(packed_in_ram_draws_what_the_twin_holds, packed_on_disk_draws_what_the_twin_holds,
+static void records_coded_with_dictionaries_do_too(void **state)
+{
+    (void)state;
+    for (int disk = 0; disk < 2; disk++)
+        for (uint64_t seed = 0; seed < 3; seed++) {
+            packed_case of = { REPLAY_ZSTD_DICT, disk, 4, 1, 64, 0, 230 };
+            run_case(&of, seed);
+            remember(&the_run); // its writer has nothing left to do
+            assert_true(replay_writer_dictionaries(the_run.packed->writer) > 0);
+            go_back(&the_run);
+            draw_and_learn(&the_run);
+            close_run(&the_run);
+        }
+}
+
+TEST_MAIN(records_coded_with_dictionaries_do_too, packed_in_ram_draws_what_the_twin_holds,
+          packed_on_disk_draws_what_the_twin_holds,
           quantised_records_come_back_the_same_wherever_they_lie)

@@ -12,7 +12,7 @@
 #include "replay/buffer_internal.h"
 #include "tests/replay/packed_twin.h"
 
-enum { STREAMS = 2, STACK = 3, LARGEST = 160, AHEAD = 5 };
+enum { STREAMS = 2, STACK = 3, LARGEST = 300, AHEAD = 5 };
 
 typedef struct storage {
     int codec;
@@ -317,7 +317,7 @@ static void what_makes_no_sense_is_refused(void **state)
     expect_fails(GN_ERR_EMPTY, "no step was added yet",
                  replay_sampler_next(run.sampler, 4, &draw, &run.random, &batch));
     add_steps(&run, 30);
-    expect_fails(GN_ERR_ARG, "batch of 161 steps",
+    expect_fails(GN_ERR_ARG, "batch of 301 steps",
                  replay_sampler_next(run.sampler, LARGEST + 1, &draw, &run.random, &batch));
     for (int i = 0; i < 4; i++)
         next_batch(&run);
