@@ -230,7 +230,7 @@ static void run_case(const packed_case *of, uint64_t seed)
             draw_and_learn(run);
         if (test_rng_below(&run->feed.rng, 6) == 0)
             remember(run);
-        if (test_rng_below(&run->feed.rng, 10) == 0)
+        if (test_rng_below(&run->feed.rng, run->disk ? 25 : 10) == 0)
             go_back(run);
     }
     assert_int_equal(feed_checksum(run->packed), feed_checksum(run->mirrored));
