@@ -312,8 +312,11 @@ gn_status replay_seal_chunks(replay_buffer *buffer, uint32_t stream)
     while (at->head >= (at->sealed + 1) * buffer->chunk &&
            at->head - replay_is_open(buffer, stream) >= (at->sealed + 1) * buffer->chunk)
         GN_TRY(seal_chunk(buffer, stream));
-    if (buffer->layout.packed && !replay_records_ready(buffer->records, stream, at->head))
-        replay_records_open(buffer->records, stream, at->head, replay_writer_take(buffer->writer));
+    if (!buffer->layout.packed || replay_records_ready(buffer->records, stream, at->head))
+        return GN_OK;
+    if (buffer->wait_reader && !buffer->store) // the body of the chunk that goes is freed
+        buffer->wait_reader(buffer->reader);
+    replay_records_open(buffer->records, stream, at->head, replay_writer_take(buffer->writer));
     return GN_OK;
 }
 
@@ -374,6 +377,7 @@ static void retire(replay_buffer *buffer, uint64_t slot)
     if (!replay_is_drawn(step))
         return;
     buffer->count--;
+    buffer->zeros -= buffer->tree && step->priority == 0;
     if (buffer->ranks)
         rank_weights_remove(buffer->ranks, step->priority);
 }
@@ -490,7 +494,7 @@ void replay_clear(replay_buffer *buffer)
     replay_fetcher_clear(buffer->fetcher);
     memset(buffer->stream, 0, buffer->streams * sizeof *buffer->stream);
     memset(buffer->step, 0, buffer->streams * buffer->ring * sizeof *buffer->step);
-    buffer->count = buffer->draws = 0;
+    buffer->count = buffer->draws = buffer->zeros = 0;
     buffer->max_priority = 1;
     buffer->alpha = buffer->config.alpha;
     if (buffer->ranks)

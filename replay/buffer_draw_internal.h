@@ -15,8 +15,9 @@ gn_status replay_buffer_draw(replay_buffer *buffer, const replay_draw *draw, gn_
 // Chunks that are where they stay are read from there from now on.
 void replay_harvest(replay_buffer *buffer);
 
-// Who reads drawn records in another thread. wait is called before a chunk settles, and before the
-// fetcher is used by the owner, and returns when nothing is being read. NULL: nobody.
+// Who reads drawn records in another thread. wait is called before a chunk settles or its body is
+// freed, and before the fetcher is used by the owner, and returns when nothing is being read. NULL:
+// nobody.
 void replay_buffer_set_reader(replay_buffer *buffer, void (*wait)(void *user), void *user);
 
 // Batches that the options draw ahead.

@@ -38,6 +38,7 @@ struct replay_buffer {
     double pending_weight[REPLAY_BLOCK];
     size_t pending_count;
     rank_weights *ranks; // of all steps; NULL but in rank-based mode
+    uint64_t zeros; // steps of priority 0; prioritized only
     uint64_t unranked; // priorities changed since all were ranked
     double alpha;
     float weighed_priority; // whose weight is new_weight; -1: none

@@ -244,7 +244,10 @@ static gn_status take_priority(loader *self, uint32_t stream, uint64_t slot, con
         return fail_state(stream, "a priority is negative or not finite");
     if (step->priority != 0 && !replay_has_step(step->flags))
         return fail_state(stream, "a slot without step has a priority");
-    if (buffer->ranks && replay_is_drawn(step) && replay_is_sampled(buffer, slot))
+    if (!replay_is_drawn(step) || !replay_is_sampled(buffer, slot))
+        return GN_OK;
+    buffer->zeros += step->priority == 0;
+    if (buffer->ranks)
         rank_weights_add(buffer->ranks, step->priority);
     return GN_OK;
 }

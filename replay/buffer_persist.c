@@ -178,6 +178,9 @@ static gn_status save(replay_buffer *buffer, gn_blob *out)
     replay_columns run = { 0 };
     if (buffer->store)
         return gn_fail(GN_ERR_STATE, "replay: a buffer on disk is committed, not saved");
+    for (uint32_t stream = 0; stream < buffer->streams;
+         stream++) // at most a chunk is left to slots
+        GN_TRY(replay_seal_chunks(buffer, stream));
     if (buffer->writer) {
         GN_TRY(replay_writer_drain(buffer->writer));
         replay_harvest(buffer);

@@ -197,13 +197,21 @@ static uint64_t slot_of_item(const replay_buffer *buffer, uint64_t item)
     return replay_slot(buffer, (uint32_t)(item % buffer->streams), item / buffer->streams);
 }
 
+// Whether a step of weight 0 can be drawn: as part of the uniform share.
+static bool draws_weightless(const replay_buffer *buffer)
+{
+    return buffer->config.uniform > 0 && buffer->zeros > 0 && !buffer->ranks &&
+           replay_weight(buffer, 0) == 0;
+}
+
 // w_i = (N P(i))^-beta / max w, P(i) = (1 - u) weight_i / total + u / N with a share u of uniform
 // draws. N and the total cancel: w_i = ((least + c) / (weight_i + c))^beta, c = u / (1 - u) total /
 // N.
 static void weigh_batch(const replay_buffer *buffer, double beta, replay_batch *batch)
 {
     const double *weight = sum_tree_weights(buffer->tree);
-    double share = buffer->config.uniform, least = sum_tree_min(buffer->tree);
+    double share = buffer->config.uniform;
+    double least = draws_weightless(buffer) ? 0 : sum_tree_min(buffer->tree);
     double c = share / (1 - share) * sum_tree_total(buffer->tree) / (double)buffer->count;
     float ratio[REPLAY_BLOCK];
     if (buffer->config.weight_max == REPLAY_BATCH_MAX) {
@@ -307,6 +315,8 @@ static void set_priority(replay_buffer *buffer, uint64_t slot, float priority)
         rank_weights_add(buffer->ranks, priority);
         buffer->unranked++;
     }
+    buffer->zeros -= step->priority == 0;
+    buffer->zeros += priority == 0;
     step->priority = priority;
     buffer->max_priority = fmaxf(buffer->max_priority, priority);
 }

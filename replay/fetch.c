@@ -100,6 +100,18 @@ void replay_record_restore(const replay_fetcher *fetcher, const unsigned char *s
 
 // --- one read
 
+// The first of `count` records that cannot be decoded by itself.
+static uint32_t find_bad(replay_fetcher *fetcher, const replay_read *read,
+                         const unsigned char *bytes, size_t from, size_t to, unsigned char *scratch)
+{
+    uint32_t i = 0;
+    while (i + 1 < read->count &&
+           replay_coder_decode_run(fetcher->coder, read->dictionary, read->place, read->index + i,
+                                   1, bytes, from, to, scratch) == GN_OK)
+        i++;
+    return i;
+}
+
 // Decodes records whose bytes [from, to) of the body are at hand.
 static gn_status decode(replay_fetcher *fetcher, const replay_read *read,
                         const unsigned char *bytes, size_t from, size_t to)
@@ -108,8 +120,12 @@ static gn_status decode(replay_fetcher *fetcher, const replay_read *read,
     unsigned char *decoded = quantized ? fetcher->stored : read->to;
     gn_status status = replay_coder_decode_run(fetcher->coder, read->dictionary, read->place,
                                                read->index, read->count, bytes, from, to, decoded);
-    if (status != GN_OK)
-        return gn_fail_within(status, "replay: item %llu", (unsigned long long)read->item);
+    if (status != GN_OK) {
+        uint64_t bad = find_bad(fetcher, read, bytes, from, to, decoded);
+        return gn_fail_within(
+            status, "replay: item %llu",
+            (unsigned long long)(read->item + bad * fetcher->config.layout.streams));
+    }
     for (uint32_t i = 0; quantized && i < read->count; i++)
         replay_record_restore(fetcher, decoded + i * fetcher->stored_size,
                               read->to + i * fetcher->config.record_size);

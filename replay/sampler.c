@@ -153,6 +153,9 @@ void replay_sampler_save(replay_sampler *sampler, gn_blob *out)
         const replay_plan *plan = batch->plan;
         const batch_head head = { batch->size, plan->horizons, plan->overlaps };
         size_t n = head.size;
+        if (sampler->ticket[i % (sampler->lag + 1)] > 0 && plan->status != GN_OK &&
+            out->status == GN_OK)
+            out->status = gn_fail(plan->status, "%s", plan->error);
         gn_blob_write(out, "batch", &head, sizeof head);
         gn_blob_write(out, "item", batch->item, n * sizeof *batch->item);
         gn_blob_write(out, "action", batch->action, n * sizeof *batch->action);

@@ -222,6 +222,26 @@ static bool is_replay_path(const char *path)
     return true;
 }
 
+// Records are quantised as floats, so they must be nothing else: their fields are all of them.
+static gn_status check_quantize(const rl_config *config, const env_class *class)
+{
+    const env_field *field = class->fields;
+    if (config->replay.quantize == 0)
+        return GN_OK;
+    if (!field->name)
+        return gn_fail(GN_ERR_CONFIG,
+                       "replay.quantize: %lld: records of environment %s are no float32 numbers; "
+                       "must be 0",
+                       (long long)config->replay.quantize, class->name);
+    for (size_t i = 0; field[i].name; i++)
+        if (field[i].type != ENV_FIELD_F32 || field[i].offset != i * sizeof(float))
+            return gn_fail(GN_ERR_CONFIG,
+                           "replay.quantize: %lld: field %s in the records of environment %s is no "
+                           "float32; must be 0",
+                           (long long)config->replay.quantize, field[i].name, class->name);
+    return GN_OK;
+}
+
 gn_status rl_config_check(const rl_config *config)
 {
     const env_class *class = NULL;
@@ -244,6 +264,7 @@ gn_status rl_config_check(const rl_config *config)
         return gn_fail(GN_ERR_CONFIG,
                        "replay.capacity: %lld slots are fewer than 3 for each of %lld environments",
                        (long long)config->replay.capacity, (long long)config->train.envs);
+    GN_TRY(check_quantize(config, class));
     if (config->agent.epsilon_end > config->agent.epsilon_start)
         return gn_fail(GN_ERR_CONFIG, "agent.epsilon_end: %g is above agent.epsilon_start = %g",
                        config->agent.epsilon_end, config->agent.epsilon_start);

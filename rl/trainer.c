@@ -225,13 +225,16 @@ static double beta_now(const rl_trainer *trainer)
     return linear(replay->beta, replay->beta_final, progress_now(trainer));
 }
 
-// In steps of a hundredth of the run: another exponent weighs all priorities anew.
-static double alpha_now(const rl_trainer *trainer)
+// Weighs the priorities by the exponent of now. In steps of a hundredth of the run, for every step
+// of the buffer is weighed anew.
+static gn_status follow_alpha(rl_trainer *trainer)
 {
     const replay_config *replay = &trainer->config->replay;
-    if (replay->alpha_final < 0)
-        return replay->alpha;
-    return linear(replay->alpha, replay->alpha_final, floor(100 * progress_now(trainer)) / 100);
+    double progress = floor(100 * progress_now(trainer)) / 100;
+    if (!replay->prioritized || replay->alpha_final < 0)
+        return GN_OK;
+    return replay_buffer_set_alpha(trainer->buffer,
+                                   linear(replay->alpha, replay->alpha_final, progress));
 }
 
 // Epsilon-greedy for every copy. Only greedy choices rebuild an observation.
@@ -302,7 +305,7 @@ static gn_status learn(rl_trainer *trainer)
     rl_batch_size *batch = &counters->batch;
     rl_update_plan plan = { .beta = beta_now(trainer) };
     rl_batch_size_follow(batch, train, progress_now(trainer));
-    GN_TRY(replay_buffer_set_alpha(trainer->buffer, alpha_now(trainer)));
+    GN_TRY(follow_alpha(trainer));
     for (int64_t i = 0; i < train->updates; i++) {
         rl_update update;
         plan.batch = batch->steps;
