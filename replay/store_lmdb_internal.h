@@ -60,7 +60,7 @@ int replay_store_begin(replay_store *store, unsigned flags, MDB_txn **ret_txn);
 typedef int (*replay_store_job)(replay_store *store, MDB_txn *txn, const void *arg);
 
 // Runs a job in a transaction; once more in a larger map whenever it was full.
-// flags: of mdb_txn_begin, for what is not synced.
+// flags: MDB_NOSYNC or MDB_NOMETASYNC for what is not synced, or 0.
 gn_status replay_store_transact(replay_store *store, replay_store_job job, const void *arg,
                                 unsigned flags, const char *doing);
 
