@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -442,7 +443,41 @@ static void a_damaged_file_is_an_error_never_a_crash(void **state)
     test_temp_remove(folder);
 }
 
-TEST_MAIN(commits_keep_what_kept_generations_need, the_map_grows_by_itself, strangers_are_refused,
+// --- syncing
+
+static int synced; // calls of fdatasync, LMDB's too: this one stands in for the library's
+
+int fdatasync(int file);
+int fdatasync(int file)
+{
+    synced++;
+    return (int)syscall(SYS_fdatasync, file);
+}
+
+static void what_durability_promises_is_synced_and_no_more(void **state)
+{
+    (void)state;
+    static const replay_durability durability[] = { REPLAY_DURABLE_NONE, REPLAY_DURABLE_BATCH,
+                                                    REPLAY_DURABLE_COMMIT, REPLAY_DURABLE_NONE };
+    char folder[GN_PATH_SIZE];
+    replay_store *store;
+    test_temp_folder(folder);
+    expect_ok(replay_store_open(&store, folder, "run", &layout));
+    for (uint64_t i = 0; i < sizeof durability / sizeof *durability; i++) {
+        replay_store_set_durability(store, durability[i]);
+        for (int committed = 0; committed < 2; committed++) {
+            synced = 0;
+            put(store, 2 * i + (uint64_t)committed, 0);
+            expect_ok(committed ? commit(store, i + 1, 0, NULL) : replay_store_flush(store));
+            assert_int_equal(synced > 0, durability[i] != REPLAY_DURABLE_NONE);
+        }
+    }
+    replay_store_close(&store);
+    test_temp_remove(folder);
+}
+
+TEST_MAIN(what_durability_promises_is_synced_and_no_more, commits_keep_what_kept_generations_need,
+          the_map_grows_by_itself, strangers_are_refused,
           a_full_disk_is_an_error_and_loses_no_commit,
           a_full_disk_refuses_a_chunk_which_can_be_put_again,
           a_damaged_file_is_an_error_never_a_crash)
