@@ -164,9 +164,22 @@ make_frames()
     "$environment/bin/python" benchmarks/make_frames.py --game "$1" --frames $count --out "$frames"
 }
 
+# run_frames INPUT OPTION...: INPUT is a game, or what the program makes itself.
+run_frames()
+{
+    input=$1
+    shift
+    case $input in
+    catch | chart | noise) frames=$input ;;
+    *) make_frames "$input" || { say "no frames of $input"; return 0; } ;;
+    esac
+    run "$program" --folder "$results/scratch" --frames "$frames" "$@"
+}
+
 run_ours()
 {
     program=build/benchmarks/bench_$name
+    [ "$name" != replay_memory ] || program=build/benchmarks/bench_replay_disk
     if [ ! -e "$program" ]; then
         say "no $program: only the peers' figures"
         return 0
@@ -174,14 +187,15 @@ run_ours()
     case $name in
     cartpole | replay | replay_commit) run "$program" --folder "$results/scratch" ;;
     env) run "$program" ${market:+--data "$market"} ;;
-    replay_disk | replay_memory)
-        for game in MsPacman Pong Breakout; do
-            [ "$name" = replay_disk ] || [ $game = MsPacman ] || continue
-            if make_frames $game; then
-                run "$program" --folder "$results/scratch" --frames "$frames"
-            else
-                say "no frames of $game"
-            fi
+    replay_disk) # 10 GB of each
+        for input in MsPacman Pong Breakout catch; do
+            run_frames $input
+        done
+        run_frames noise --codec none
+        ;;
+    replay_memory) # 100,000 frames, as the peers hold
+        for input in MsPacman catch chart; do
+            run_frames $input --name memory --gigabytes 0.7056
         done
         ;;
     *) run "$program" ;;

@@ -23,6 +23,12 @@ SAME_WORK = [
     (r"replay\.add\.ram\.prioritized", r"\S+ Prioritized.*", r"f82", r"add_one"),
     (r"replay\..*tree\.find\.1M\.b(\d+)", r"torchrl Sum.*", r"tree.*", r"find\({}\) stratified"),
     (r"replay\..*tree\.set\.1M\.b(\d+)", r"torchrl Sum.*", r"tree.*", r"set\({}\)"),
+    (r"replay\..*tree\.find\.1M\.b(\d+)", r"torchrl Sum.*", r"tree.*", r"find\({}\) independent"),
+    (r"replay\.disk\.(\w+)\..*\.sample\.warm\..*", r"h5py.*", r"frames-{} .*", r"sample.*"),
+    (r"replay\.disk\.(\w+)\..*\.bytes\.disk", r"h5py.*", r"frames-{} .*", r"disk"),
+    (r"replay\.memory\..*\.sample\.warm\..*", r".*", r"frames-MsPacman .*", r"sample\(256\)"),
+    (r"replay\.memory\..*\.bytes\..*", r".*", r"frames-MsPacman .*", r"memory|disk"),
+    (r"replay\.commit\..*\.until_durable", r".*", r"f82", r"(save|dump).*(buffer|s)"),
     (r"update\.([abc])", r"pytorch", r"{}: .*", r"update.*"),
     (r"act\.([abc])", r"pytorch", r"{}: .*", r"act.*"),
 ]
