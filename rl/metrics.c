@@ -101,10 +101,13 @@ void rl_metrics_text(rl_metrics *metrics, const char *name, const char *value)
     gn_text_append(&metrics->buffer, ",\"%s\":\"%s\"", name, value);
 }
 
-void rl_metrics_timing(rl_metrics *metrics, double seconds, double steps_per_s)
+void rl_metrics_timing(rl_metrics *metrics, const rl_timing *timing)
 {
-    gn_text_append(&metrics->buffer, ",\"timing\":{\"seconds\":%.6e,\"steps_per_s\":%.6e}", seconds,
-                   steps_per_s);
+    gn_text_append(&metrics->buffer,
+                   ",\"timing\":{\"seconds\":%.6e,\"steps_per_s\":%.6e,\"replay_stalled\":%.6e,"
+                   "\"replay_waited\":%.6e,\"cache_hit_rate\":%.6e,\"cache_saved\":%.6e}",
+                   timing->seconds, timing->steps_per_s, timing->replay_stalled,
+                   timing->replay_waited, timing->cache_hit_rate, timing->cache_saved);
 }
 
 gn_status rl_metrics_flush(rl_metrics *metrics)

@@ -4,7 +4,7 @@
 //
 //     {"type":"episode","step":812,"episode":9,"copy":0,"return":24,"length":24}
 //     {"type":"train","step":1000,...,"loss":0.41,
-//      "timing":{"seconds":1.020000e-01,"steps_per_s":9.800000e+03}}
+//      "timing":{"seconds":1.020000e-01,"steps_per_s":9.800000e+03,...}}
 //     {"type":"eval","step":10000,"split":"validation","return":201.3,...}
 //
 // Lines are buffered until flush; sync makes them durable and tells the length a checkpoint has to
@@ -30,12 +30,20 @@ gn_status rl_metrics_length(const char *path, uint64_t *ret_length);
 // Closes without writing what is still buffered (flush or sync before).
 void rl_metrics_close(rl_metrics **metrics);
 
+// What depends on the machine, since this process began.
+typedef struct rl_timing {
+    double seconds, steps_per_s;
+    double replay_stalled; // seconds that adding waited for the replay's background thread
+    double replay_waited; // seconds that updates waited for records drawn ahead
+    double cache_hit_rate, cache_saved; // of decoded records: 0 to 1, seconds
+} rl_timing;
+
 // One line: begin, fields, end. Numbers are written so that they read back exactly; a number that
 // is not finite becomes null.
 void rl_metrics_begin(rl_metrics *metrics, const char *type, uint64_t step);
 void rl_metrics_number(rl_metrics *metrics, const char *name, double value);
 void rl_metrics_text(rl_metrics *metrics, const char *name, const char *value);
-void rl_metrics_timing(rl_metrics *metrics, double seconds, double steps_per_s);
+void rl_metrics_timing(rl_metrics *metrics, const rl_timing *timing);
 
 // Errors: GN_ERR_FULL, GN_ERR_IO if the buffer had to be written; GN_ERR_MEMORY.
 gn_status rl_metrics_end(rl_metrics *metrics);

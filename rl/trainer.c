@@ -348,6 +348,23 @@ rl_progress rl_trainer_progress(const rl_trainer *trainer)
     };
 }
 
+static gn_status write_timing(rl_trainer *trainer, const rl_progress *progress)
+{
+    replay_buffer_stats stats;
+    GN_TRY(replay_buffer_measure(trainer->buffer, &stats));
+    uint64_t looked_up = stats.cache_hits + stats.cache_misses;
+    const rl_timing timing = {
+        .seconds = progress->seconds,
+        .steps_per_s = progress->steps_per_s,
+        .replay_stalled = stats.stalled_s,
+        .replay_waited = replay_sampler_measure(trainer->sampler).waited_s,
+        .cache_hit_rate = looked_up ? (double)stats.cache_hits / (double)looked_up : 0,
+        .cache_saved = stats.saved_s,
+    };
+    rl_metrics_timing(trainer->metrics, &timing);
+    return GN_OK;
+}
+
 static gn_status write_train_line(rl_trainer *trainer)
 {
     rl_counters *counters = &trainer->counters;
@@ -366,7 +383,7 @@ static gn_status write_train_line(rl_trainer *trainer)
     rl_metrics_number(metrics, "batch", (double)counters->batch.steps);
     if (trainer->config->train.batch_schedule == RL_BATCH_AUTO)
         rl_metrics_number(metrics, "noise_scale", rl_batch_size_noise_scale(&counters->batch));
-    rl_metrics_timing(metrics, progress.seconds, progress.steps_per_s);
+    GN_TRY(write_timing(trainer, &progress));
     counters->last_loss = progress.loss;
     counters->loss_sum = counters->q_sum = counters->norm_sum = 0;
     counters->loss_count = 0;

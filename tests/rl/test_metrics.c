@@ -39,11 +39,13 @@ static void a_line_is_a_json_object_with_timing_last(void **state)
     rl_metrics_begin(metrics, "eval", 12);
     rl_metrics_text(metrics, "split", "test");
     rl_metrics_number(metrics, "return", -2.5);
-    rl_metrics_timing(metrics, 1.25, 1000);
+    rl_metrics_timing(metrics, &(rl_timing){ 1.25, 1000, 0.5, 0, 0.25, 2 });
     expect_ok(rl_metrics_end(metrics));
     expect_ok(rl_metrics_flush(metrics));
     expect_text(path, "{\"type\":\"eval\",\"step\":12,\"split\":\"test\",\"return\":-2.5,"
-                      "\"timing\":{\"seconds\":1.250000e+00,\"steps_per_s\":1.000000e+03}}\n");
+                      "\"timing\":{\"seconds\":1.250000e+00,\"steps_per_s\":1.000000e+03,"
+                      "\"replay_stalled\":5.000000e-01,\"replay_waited\":0.000000e+00,"
+                      "\"cache_hit_rate\":2.500000e-01,\"cache_saved\":2.000000e+00}}\n");
     rl_metrics_close(&metrics);
     test_temp_remove(small.folder);
 }
@@ -62,7 +64,8 @@ static void timings_have_one_width(void **state)
     expect_ok(rl_metrics_open(&metrics, path, 0));
     for (int i = 0; i < 3; i++) {
         rl_metrics_begin(metrics, "train", 1);
-        rl_metrics_timing(metrics, timings[i][0], timings[i][1]);
+        rl_metrics_timing(metrics, &(rl_timing){ timings[i][0], timings[i][1], timings[i][0], 0, 1,
+                                                 timings[i][1] });
         expect_ok(rl_metrics_end(metrics));
         expect_ok(rl_metrics_sync(metrics, &after));
         assert_true(width == 0 || after - before == width);
