@@ -1,37 +1,34 @@
-// gannet data: look at a market file, import it, compute its features, generate a market. Each is a
-// row of a table with the options it takes, so that an option which would change nothing is
-// refused.
+// gannet data: look at a market file, import it, compute its features, generate a market.
 
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/verbs.h"
 #include "market/bars.h"
 #include "market/calendar.h"
 #include "market/features.h"
 #include "market/generate.h"
 #include "market/time_text.h"
 
-// What a verb works on.
-typedef struct request {
-    const cli_line *line;
-    const cli_flag *flags;
+// Options of all verbs.
+typedef struct data_options {
     market_config market;
     market_features_config features;
     market_generate_config generate;
-} request;
+} data_options;
 
-static gn_status open_file(market_bars **ret_bars, const request *self, const gn_log *log)
+static gn_status open_file(market_bars **ret_bars, const cli_request *request, const gn_log *log)
 {
-    if (self->line->positionals == 0)
+    const data_options *options = request->user;
+    if (request->line.positionals == 0)
         return gn_fail(GN_ERR_ARG, "which file? (--help shows the usage)");
-    return market_bars_open(ret_bars, self->line->positional[0], &self->market, log);
+    return market_bars_open(ret_bars, request->line.positional[0], &options->market, log);
 }
 
-static gn_status target(const request *self, const char **ret_path)
+static gn_status target(const cli_request *request, const char **ret_path)
 {
-    *ret_path = cli_value(self->line, self->flags, "--to");
+    *ret_path = cli_verb_value(request, "--to");
     return *ret_path ? GN_OK : gn_fail(GN_ERR_ARG, "--to FILE is missing: where to write");
 }
 
@@ -66,41 +63,36 @@ static summary summarize(const market_bars *bars)
     return s;
 }
 
-static void row(gn_text *out, const char *label)
-{
-    gn_text_append(out, "%-14s ", label);
-}
-
 static gn_status print_info(const summary *s)
 {
     gn_text out = { 0 };
-    row(&out, "bars");
+    cli_row(&out, "bars");
     gn_text_append(&out, "%llu%s\n", (unsigned long long)s->bars->count,
                    s->bars->close_only ? ", close only" : "");
-    row(&out, "first");
+    cli_row(&out, "first");
     gn_text_append(&out, "%s\n", s->first);
-    row(&out, "last");
+    cli_row(&out, "last");
     gn_text_append(&out, "%s\n", s->last);
-    row(&out, "spacing");
+    cli_row(&out, "spacing");
     gn_text_append(&out, "%s\n", s->spacing);
-    row(&out, "bars a year");
+    cli_row(&out, "bars a year");
     gn_text_append(&out, "%g\n", s->bars->bars_per_year);
-    row(&out, "gaps");
+    cli_row(&out, "gaps");
     if (s->gaps.count)
         gn_text_append(&out, "%llu, the longest %s\n", (unsigned long long)s->gaps.count,
                        s->longest);
     else
         gn_text_append(&out, "none\n");
-    row(&out, "price");
+    cli_row(&out, "price");
     gn_text_append(&out, "%.10g to %.10g\n", s->low, s->high);
-    row(&out, "volume");
+    cli_row(&out, "volume");
     gn_text_append(&out, "%.6g in all, none in %llu bars\n", s->volume,
                    (unsigned long long)s->without_volume);
-    row(&out, "hash");
+    cli_row(&out, "hash");
     gn_text_append(&out, "%s\n", s->bars->hash);
     for (size_t i = 0; i < s->finding_count; i++) {
         enum { COLUMN = 15 };
-        row(&out, i == 0 ? "findings" : "");
+        cli_row(&out, i == 0 ? "findings" : "");
         gn_text_append_wrapped(&out, s->findings[i].text, COLUMN, COLUMN, CLI_WIDTH);
         gn_text_append(&out, "\n");
     }
@@ -123,39 +115,39 @@ static gn_status print_info_json(const summary *s)
     return cli_print_json(root);
 }
 
-static gn_status run_info(const request *self)
+static gn_status run_info(cli_request *request)
 {
     market_bars *bars = NULL;
-    GN_TRY(open_file(&bars, self, NULL)); // the findings are part of the result
+    GN_TRY(open_file(&bars, request, NULL)); // the findings are part of the result
     summary s = summarize(bars);
-    gn_status status =
-        cli_value(self->line, self->flags, "--json") ? print_info_json(&s) : print_info(&s);
+    gn_status status = cli_verb_value(request, "--json") ? print_info_json(&s) : print_info(&s);
     market_bars_destroy(&bars);
     return status;
 }
 
 // --- import, features, generate -----------------------------------------------------------------
 
-static gn_status run_import(const request *self)
+static gn_status run_import(cli_request *request)
 {
     market_bars *bars = NULL;
-    GN_TRY(open_file(&bars, self, &cli_log));
+    GN_TRY(open_file(&bars, request, &cli_log));
     gn_text out = { 0 };
     gn_text_append(&out, "%s\n", market_bars_cached(bars));
     market_bars_destroy(&bars);
     return cli_print(&out);
 }
 
-static gn_status run_features(const request *self)
+static gn_status run_features(cli_request *request)
 {
     const char *path;
     market_bars *bars = NULL;
     market_features *features = NULL;
+    const data_options *options = request->user;
     gn_text out = { 0 };
-    GN_TRY(target(self, &path));
-    GN_TRY(open_file(&bars, self, &cli_log));
+    GN_TRY(target(request, &path));
+    GN_TRY(open_file(&bars, request, &cli_log));
     gn_status status =
-        market_features_open(&features, bars, &self->features, self->market.cache, &cli_log);
+        market_features_open(&features, bars, &options->features, options->market.cache, &cli_log);
     if (status == GN_OK)
         status = market_features_write(features, bars, path);
     if (status == GN_OK) {
@@ -170,15 +162,16 @@ static gn_status run_features(const request *self)
     return status;
 }
 
-static gn_status run_generate(const request *self)
+static gn_status run_generate(cli_request *request)
 {
     const char *path;
     market_generated market;
+    const data_options *options = request->user;
     gn_text out = { 0 };
-    GN_TRY(target(self, &path));
-    if (self->line->positionals)
-        return gn_fail(GN_ERR_ARG, "'%s': generate reads no file", self->line->positional[0]);
-    GN_TRY(market_generate(&market, &self->generate));
+    GN_TRY(target(request, &path));
+    if (request->line.positionals)
+        return gn_fail(GN_ERR_ARG, "'%s': generate reads no file", request->line.positional[0]);
+    GN_TRY(market_generate(&market, &options->generate));
     gn_status status = market_generated_write(&market, path);
     if (status == GN_OK) {
         gn_text_append(&out, "%s: %llu bars\n", path, (unsigned long long)market.count);
@@ -186,54 +179,6 @@ static gn_status run_generate(const request *self)
     }
     market_generated_free(&market);
     return status;
-}
-
-// --- The table ----------------------------------------------------------------------------------
-
-static const cli_flag info_flags[] = {
-    { "--json", NULL, NULL, "print one JSON object" },
-    { 0 },
-};
-static const cli_flag to_flags[] = {
-    { "--to", "OUT", NULL, "file to write; its ending decides the format" },
-    { 0 },
-};
-static const cli_flag no_flags[] = { { 0 } };
-
-enum { MARKET = 1, FEATURES = 2, GENERATE = 4 }; // sections
-
-static const struct {
-    const char *name, *usage, *about;
-    const cli_flag *flags;
-    int sections;
-    gn_status (*run)(const request *self);
-} verbs[] = {
-    { "info", "gannet data info FILE [--json] [--market.KEY VALUE ...]",
-      "Says what a bars file holds (.csv, .tsv, .parquet, .arrow, also .csv.gz and .csv.zst), and "
-      "everything that is remarkable about it.",
-      info_flags, MARKET, run_info },
-    { "import", "gannet data import FILE [--market.KEY VALUE ...]",
-      "Checks a bars file, puts it into the cache and prints where: an Arrow file other tools can "
-      "open.",
-      no_flags, MARKET, run_import },
-    { "features", "gannet data features FILE --to OUT [--features.list NAMES]",
-      "Writes the features an agent sees, one row a bar, as .csv, .parquet or .arrow.", to_flags,
-      MARKET | FEATURES, run_features },
-    { "generate", "gannet data generate --to OUT [--generate.KEY VALUE ...]",
-      "Writes a synthetic market with trends, mean reversion and noise, as .csv, .parquet or "
-      ".arrow.",
-      to_flags, GENERATE, run_generate },
-};
-enum { VERBS = sizeof verbs / sizeof *verbs };
-
-static gn_status print_verbs(void)
-{
-    gn_text out = { 0 };
-    gn_text_append(&out, "usage: gannet data VERB [...]\n\n");
-    for (size_t i = 0; i < VERBS; i++)
-        gn_text_append(&out, "  %s\n", verbs[i].usage);
-    gn_text_append(&out, "\n`gannet data VERB --help` tells more.\n");
-    return cli_print(&out);
 }
 
 static gn_status print_feature_table(void)
@@ -254,45 +199,47 @@ static gn_status print_feature_table(void)
     return cli_print(&out);
 }
 
-static gn_status run_verb(size_t verb, int argc, char **argv)
-{
-    request self = { .flags = verbs[verb].flags };
-    const gn_option_section all[] = {
-        { "market", "how a bars file is read", market_options, &self.market },
-        { "features", "what the agent sees", market_features_options, &self.features },
-        { "generate", "the synthetic market", market_generate_options, &self.generate },
-    };
-    gn_option_section sections[4] = { 0 };
-    size_t count = 0;
-    for (int i = 0; i < 3; i++)
-        if (verbs[verb].sections >> i & 1)
-            sections[count++] = all[i];
-    gn_options_reset(sections);
-    cli_line line;
-    GN_TRY(cli_parse(&line, argc, argv, self.flags, sections, 1));
-    if (line.help) {
-        GN_TRY(cli_help(verbs[verb].usage, verbs[verb].about, self.flags, sections));
-        return verbs[verb].sections & FEATURES ? print_feature_table() : GN_OK;
-    }
-    for (size_t i = 0; i < line.options; i++)
-        GN_TRY(gn_options_set(sections, line.option[2 * i], line.option[2 * i + 1]));
-    self.line = &line;
-    return verbs[verb].run(&self);
-}
+// --- The table ----------------------------------------------------------------------------------
+
+static const cli_flag info_flags[] = {
+    { "--json", NULL, NULL, "print one JSON object" },
+    { 0 },
+};
+static const cli_flag to_flags[] = {
+    { "--to", "OUT", NULL, "file to write; its ending decides the format" },
+    { 0 },
+};
+static const cli_flag no_flags[] = { { 0 } };
+
+enum { MARKET = 1, FEATURES = 2, GENERATE = 4 }; // sections
+
+static const cli_verb verbs[] = {
+    { "info", "gannet data info FILE [--json] [--market.KEY VALUE ...]",
+      "Says what a bars file holds (.csv, .tsv, .parquet, .arrow, also .csv.gz and .csv.zst), and "
+      "everything that is remarkable about it.",
+      info_flags, MARKET, run_info, NULL },
+    { "import", "gannet data import FILE [--market.KEY VALUE ...]",
+      "Checks a bars file, puts it into the cache and prints where: an Arrow file other tools can "
+      "open.",
+      no_flags, MARKET, run_import, NULL },
+    { "features", "gannet data features FILE --to OUT [--features.list NAMES]",
+      "Writes the features an agent sees, one row a bar, as .csv, .parquet or .arrow.", to_flags,
+      MARKET | FEATURES, run_features, print_feature_table },
+    { "generate", "gannet data generate --to OUT [--generate.KEY VALUE ...]",
+      "Writes a synthetic market with trends, mean reversion and noise, as .csv, .parquet or "
+      ".arrow.",
+      to_flags, GENERATE, run_generate, NULL },
+    { 0 },
+};
 
 int cmd_data(int argc, char **argv)
 {
-    const char *name = argc > 1 ? argv[1] : "";
-    size_t verb = 0;
-    while (verb < VERBS && strcmp(name, verbs[verb].name) != 0)
-        verb++;
-    gn_status status;
-    if (verb < VERBS)
-        status = run_verb(verb, argc - 1, argv + 1);
-    else if (strcmp(name, "--help") == 0)
-        status = print_verbs();
-    else
-        status =
-            gn_fail(GN_ERR_ARG, "data '%s': the verbs are info, import, features, generate", name);
-    return status == GN_OK ? 0 : cli_fail(status);
+    data_options options;
+    const gn_option_section sections[] = {
+        { "market", "how a bars file is read", market_options, &options.market },
+        { "features", "what the agent sees", market_features_options, &options.features },
+        { "generate", "the synthetic market", market_generate_options, &options.generate },
+        { 0 },
+    };
+    return cli_verbs_run("data", verbs, sections, &options, argc, argv);
 }

@@ -1,10 +1,23 @@
-#include "cli/replay_export.h"
+// gannet replay export: a replay buffer as a table, for pandas, polars or duckdb, one row a step,
+// stream by stream, oldest first:
+//
+//     stream, step        environment copy, and the slot's position in its stream
+//     episode             numbered from 0 in the order of the rows
+//     action, reward, terminated, truncated
+//     priority            only where sampling is prioritized and alpha is not 0
+//     bar, exposure, ...  the numbers of the record the step was taken from; none of a picture
+//
+// Memory: all columns at once, 36 bytes a slot and those numbers, and what the writer needs beside
+// them.
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "cli/replay_verbs.h"
 #include "market/table.h"
 #include "replay/buffer.h"
+#include "replay/reader.h"
 
 enum { FIELD_SIZE = 4, FIELDS_MAX = 64 }; // bytes of a field; fields of a record
 
@@ -141,8 +154,9 @@ static gn_status write_table(const export_table *table, const char *path)
     return market_table_write(path, columns, count, table->rows, "");
 }
 
-gn_status cli_replay_export(replay_reader *reader, const rl_config *config, const char *path,
-                            uint64_t *ret_steps)
+// Writes the newest generation to `path`, atomically.
+static gn_status export_to(replay_reader *reader, const rl_config *config, const char *path,
+                           uint64_t *ret_steps)
 {
     replay_generation generation;
     export_table table = { 0 };
@@ -156,5 +170,33 @@ gn_status cli_replay_export(replay_reader *reader, const rl_config *config, cons
     if (status == GN_OK)
         *ret_steps = table.rows;
     release(&table);
+    return status;
+}
+
+static gn_status export_store(const cli_request *request, const char *folder,
+                              const rl_config *config)
+{
+    replay_reader *reader;
+    uint64_t steps = 0;
+    const char *to = cli_verb_value(request, "--to");
+    GN_TRY(replay_reader_open(&reader, folder, NULL));
+    gn_status status = export_to(reader, config, to, &steps);
+    replay_reader_close(&reader);
+    if (status != GN_OK)
+        return status;
+    gn_text out = { 0 };
+    gn_text_append(&out, "%s: %" PRIu64 " steps\n", to, steps);
+    return cli_print(&out);
+}
+
+gn_status cli_replay_export(cli_request *request)
+{
+    char folder[GN_PATH_SIZE];
+    rl_config *config = NULL;
+    GN_TRY(cli_replay_find(request, folder, &config));
+    gn_status status = cli_verb_value(request, "--to")
+                           ? export_store(request, folder, config)
+                           : gn_fail(GN_ERR_ARG, "--to FILE is missing: where to write");
+    rl_config_destroy(&config);
     return status;
 }

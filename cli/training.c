@@ -82,7 +82,6 @@ rl_hooks cli_training_hooks(void)
     action.sa_flags = (int)(SA_RESTART | SA_RESETHAND); // a second signal ends the process at once
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    signal(SIGXFSZ, SIG_IGN); // a file size limit is an error like a full disk
     last_line = gn_seconds();
     return (
         rl_hooks){ .log = &cli_log, .progress = show, .user = &last_line, .stop = &stop_signal };

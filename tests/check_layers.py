@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Every #include "FOLDER/..." follows the arrows of docs/architecture.md, *_internal.h stays inside
-its folder, and only shim/ is C++ or sees LibTorch, Arrow and CUDA. A .cu elsewhere is kernels beside
-their C twin, NAME.cu by NAME.c, and keeps the same rules. Tests and benchmarks may include anything."""
+"""Every #include "FOLDER/..." follows the arrows of docs/architecture.md, *_internal.h and headers
+whose head says "Internal to FOLDER/" stay inside their folder, and only shim/ is C++ or sees
+LibTorch, Arrow and CUDA. A .cu elsewhere is kernels beside their C twin, NAME.cu by NAME.c, and keeps
+the same rules. Tests and benchmarks may include anything."""
 
 import pathlib
 import re
@@ -23,6 +24,11 @@ SHIM_ONLY = ("torch/", "ATen/", "c10/", "arrow/", "parquet/", "cuda")
 INCLUDE = re.compile(r'\s*#\s*include\s+(["<])([^">]+)[">]')
 
 
+def says_internal(target):
+    header = pathlib.Path(target)
+    return header.exists() and "// Internal to " in header.read_text().split("#ifndef")[0]
+
+
 def reason_against(folder, quote, target):
     """Why a file of `folder` must not include `target`, or None."""
     if quote == "<":
@@ -32,7 +38,7 @@ def reason_against(folder, quote, target):
     owner = target.split("/")[0]
     if owner not in MAY_INCLUDE[folder] | {folder}:
         return f"{folder}/ may not include {owner}/"
-    if owner != folder and target.endswith("_internal.h"):
+    if owner != folder and (target.endswith("_internal.h") or says_internal(target)):
         return f"internal to {owner}/"
     return None
 

@@ -157,6 +157,7 @@ static void stat_says_what_the_buffer_holds(void **state)
     EXPECT_EXIT(0, result);
     assert_non_null(strstr(result.out, "slots          600 of 600 (100 %) in 2 streams\n"));
     assert_non_null(strstr(result.out, "\npriority "));
+    assert_non_null(strstr(result.out, "records        16 bytes; in RAM, here a column of"));
     for (const char *line = result.out; *line; line += strcspn(line, "\n") + 1)
         assert_true(strcspn(line, "\n") <= 80);
     assert_string_equal(result.err, "");
@@ -248,7 +249,7 @@ static void cartpole_has_its_own_columns_and_uniform_replay_no_priority(void **s
     small_run small;
     enter(&small);
     command_words words = small_train(&small, COMMAND_CARTPOLE, "run");
-    ADD_WORDS(&words, "--replay.prioritized=false", "--replay.path=steps");
+    ADD_WORDS(&words, "--replay.prioritized=false", "--replay.path=steps", "--replay.quantize=8");
     EXPECT_EXIT(0, run_command(words.word));
     EXPECT_EXIT(0, RUN("replay", "export", "run", "--to", "steps.csv"));
     file_bytes csv = read_bytes("steps.csv");
@@ -257,6 +258,7 @@ static void cartpole_has_its_own_columns_and_uniform_replay_no_priority(void **s
     command_result result = RUN("replay", "stat", "run/steps");
     EXPECT_EXIT(0, result);
     assert_null(strstr(result.out, "priority"));
+    assert_non_null(strstr(result.out, "records        16 bytes as 12 (floats of 8 bits); in RAM"));
     leave(&small);
 }
 
@@ -275,6 +277,13 @@ static void frames_are_no_columns(void **state)
     assert_memory_equal(csv.data, header, sizeof header - 1);
     assert_int_equal(count_lines(csv.data), 1 + 304); // rounds are whole
     gn_free(&csv.data);
+    command_result result = RUN("replay", "stat", "run");
+    EXPECT_EXIT(0, result);
+    assert_non_null(strstr(result.out, "7056 bytes; packed one by one, codec zstd-dict"));
+    json_t *root = parse(RUN("replay", "stat", "run", "--json"));
+    assert_string_equal(json_string_value(json_object_get(root, "codec")), "zstd-dict");
+    assert_int_equal(integer(root, "raw_record_bytes"), 7056);
+    json_decref(root);
     leave(&small);
 }
 
@@ -399,7 +408,7 @@ static void wrong_usage_is_two_and_failure_is_one(void **state)
         int status;
         const char *words[7], *error;
     } vectors[] = {
-        { 2, { "replay" }, "the verbs are stat, verify, export" },
+        { 2, { "replay" }, "the verbs are stat, verify, export, demo, bench" },
         { 2, { "replay", "show", "run" }, "replay 'show': the verbs are" },
         { 2, { "replay", "stat" }, "which run? gannet replay stat PATH" },
         { 2, { "replay", "stat", "run", "run" }, "not expected here" },
