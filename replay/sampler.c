@@ -115,8 +115,10 @@ gn_status replay_sampler_next(replay_sampler *sampler, size_t size, const replay
         double since = gn_seconds();
         GN_TRY(gn_queue_wait(sampler->queue, sampler->ticket[at]));
         sampler->waited += gn_seconds() - since;
-        if (plan->status != GN_OK)
+        if (plan->status != GN_OK) {
+            sampler->returned++; // given up: where its records lie may have changed since
             return gn_fail(plan->status, "%s", plan->error);
+        }
     }
     *ret_batch = sampler->batch[at];
     sampler->returned++;
@@ -153,6 +155,9 @@ void replay_sampler_save(replay_sampler *sampler, gn_blob *out)
         const replay_plan *plan = batch->plan;
         const batch_head head = { batch->size, plan->horizons, plan->overlaps };
         size_t n = head.size;
+        if (sampler->ticket[i % (sampler->lag + 1)] > 0 && plan->status != GN_OK &&
+            out->status == GN_OK)
+            out->status = gn_fail(plan->status, "%s", plan->error);
         gn_blob_write(out, "batch", &head, sizeof head);
         gn_blob_write(out, "item", batch->item, n * sizeof *batch->item);
         gn_blob_write(out, "action", batch->action, n * sizeof *batch->action);
