@@ -1,5 +1,5 @@
-// Replay on one core: sampling and updating a prioritized buffer of records of 82 floats, and adding
-// steps in RAM and on disk.
+// Replay on one core: sampling and updating a prioritized buffer of records of 82 floats, and
+// adding steps in RAM and on disk.
 //
 //     bench_replay [--folder DIR] [--seconds S]      DIR, default replay-bench: for the store;
 //     removed

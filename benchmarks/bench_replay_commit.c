@@ -1,5 +1,5 @@
-// A commit of a million steps of 82 floats while training goes on: how long the loop stands still, how
-// long until the commit is durable, and how large the file is.
+// A commit of a million steps of 82 floats while training goes on: how long the loop stands still,
+// how long until the commit is durable, and how large the file is.
 //
 //     bench_replay_commit [--folder DIR] [--commits N]
 //
@@ -37,8 +37,8 @@ static void add_step(loop *self)
     if (self->step[stream] == 0)
         bench_need(replay_buffer_begin(self->buffer, stream, bytes));
     self->step[stream] = (self->step[stream] + 1) % EPISODE;
-    bench_need(replay_buffer_add(self->buffer, stream, 1, 0.5f, false, self->step[stream] == 0,
-                                 bytes));
+    bench_need(
+        replay_buffer_add(self->buffer, stream, 1, 0.5f, false, self->step[stream] == 0, bytes));
 }
 
 // Returns its seconds.

@@ -3,11 +3,12 @@
 //     bench_replay_disk --frames WHAT [--folder DIR] [--gigabytes G] [--codec NAME] [--name NAME]
 //                       [--seconds S]
 //
-// WHAT: catch, chart, noise or a file (benchmarks/frame_source.h). G gigabytes of frames, as they are
-// before compression (default 10), are added and committed; then batches of 256 stacks with their
-// next stacks are drawn, uniformly: one thread with the file in the page cache, the same with the
-// cache dropped before each batch, and with sampling ahead on a second core while the caller works
-// as long as the first figure says. NAME stands in the names of the figures (default disk). Resident memory counts anonymous and file pages of the process.
+// WHAT: catch, chart, noise or a file (benchmarks/frame_source.h). G gigabytes of frames, as they
+// are before compression (default 10), are added and committed; then batches of 256 stacks with
+// their next stacks are drawn, uniformly: one thread with the file in the page cache, the same with
+// the cache dropped before each batch, and with sampling ahead on a second core while the caller
+// works as long as the first figure says. NAME stands in the names of the figures (default disk).
+// Resident memory counts anonymous and file pages of the process.
 
 #define _GNU_SOURCE // sched_setaffinity
 #include <fcntl.h>
@@ -38,8 +39,8 @@ static const replay_draw draw = { .n_step = { 1 }, .gamma = 0.99, .beta = 0.4 };
 
 static const char *label(disk_bench *self, const char *what)
 {
-    snprintf(self->label, sizeof self->label, "replay.%s.%s.%s.%s",
-             self->name, frame_source_name(self->source), self->codec, what);
+    snprintf(self->label, sizeof self->label, "replay.%s.%s.%s.%s", self->name,
+             frame_source_name(self->source), self->codec, what);
     return self->label;
 }
 

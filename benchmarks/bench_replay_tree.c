@@ -70,7 +70,7 @@ static gn_status set_avx2(void *tree, const uint64_t *item, const double *weight
 }
 
 static gn_status find_avx2(const void *tree, const double *u, size_t n, uint64_t *ret_item,
-                               double *ret_weight)
+                           double *ret_weight)
 {
     return avx2_tree_find(tree, u, n, ret_item, ret_weight);
 }
@@ -112,8 +112,8 @@ static void prepare(tree_bench *self)
     for (size_t i = 0; i < n; i++) {
         self->item[i] = gn_random_u64(&self->random) % self->capacity;
         self->weight[i] = gn_random_uniform(&self->random, 0.1, 1);
-        self->u[i] = ((double)(i % self->batch) + gn_random_unit(&self->random)) /
-                     (double)self->batch;
+        self->u[i] =
+            ((double)(i % self->batch) + gn_random_unit(&self->random)) / (double)self->batch;
     }
 }
 
@@ -144,8 +144,7 @@ static void do_sample(tree_bench *self, size_t round)
     double *u = self->u + round * self->batch, least = INFINITY;
     for (size_t i = 0; i < self->batch; i++)
         u[i] = ((double)i + gn_random_unit(&self->random)) / (double)self->batch;
-    bench_need(
-        self->calls->find(self->tree, u, self->batch, self->found, self->found_weight));
+    bench_need(self->calls->find(self->tree, u, self->batch, self->found, self->found_weight));
     for (size_t i = 0; i < self->batch; i++)
         least = self->found_weight[i] < least ? self->found_weight[i] : least;
     for (size_t i = 0; i < self->batch; i++)

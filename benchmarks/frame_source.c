@@ -134,8 +134,7 @@ static void add_catch(frame_source *source, replay_buffer *buffer, uint32_t stre
         source->running = true;
         return;
     }
-    int32_t action =
-        (int32_t)gn_random_below(&source->random, vec_env_spec(source->env)->actions);
+    int32_t action = (int32_t)gn_random_below(&source->random, vec_env_spec(source->env)->actions);
     bench_need(vec_env_step(source->env, &action));
     bool ended = last->terminated[0] || last->truncated[0];
     bench_need(replay_buffer_add(buffer, stream, action, last->reward[0], last->terminated[0],

@@ -1,6 +1,6 @@
-// 84x84 grey frames for benchmarks, an endless stream of episodes: `catch` played at random, `chart`
-// of a generated market, `noise` that cannot be compressed, or a file of rows of 7057 bytes (1 that
-// says whether an episode starts, 7056 pixels), read again from the start whenever it ends.
+// 84x84 grey frames for benchmarks, an endless stream of episodes: `catch` played at random,
+// `chart` of a generated market, `noise` that cannot be compressed, or a file of rows of 7057 bytes
+// (1 that says whether an episode starts, 7056 pixels), read again from the start whenever it ends.
 
 #ifndef BENCHMARKS_FRAME_SOURCE_H
 #define BENCHMARKS_FRAME_SOURCE_H

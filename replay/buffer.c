@@ -353,8 +353,8 @@ void replay_settle_weights(replay_buffer *buffer)
 {
     if (!buffer->tree || buffer->pending_count == 0)
         return;
-    gn_status status = sum_tree_set(buffer->tree, buffer->pending, buffer->pending_weight,
-                                    buffer->pending_count);
+    gn_status status =
+        sum_tree_set(buffer->tree, buffer->pending, buffer->pending_weight, buffer->pending_count);
     assert(status == GN_OK);
     (void)status;
     buffer->pending_count = 0;
@@ -382,8 +382,8 @@ static void retire(replay_buffer *buffer, uint64_t slot)
         rank_weights_remove(buffer->ranks, step->priority);
 }
 
-// Takes the next slot of a stream, whose record is written, and lets go of the one that can no longer
-// be sampled.
+// Takes the next slot of a stream, whose record is written, and lets go of the one that can no
+// longer be sampled.
 static void take_slot(replay_buffer *buffer, uint32_t stream, uint8_t flags)
 {
     uint64_t head = buffer->stream[stream].head++, slot = replay_slot(buffer, stream, head);
@@ -397,8 +397,8 @@ static void take_slot(replay_buffer *buffer, uint32_t stream, uint8_t flags)
         buffer->draws = head + 1;
 }
 
-// Where more steps can be drawn than the options want, those of the lowest priority are given up. Their
-// slots stay until the ring takes them: what came before and after them needs their records.
+// Where more steps can be drawn than the options want, those of the lowest priority are given up.
+// Their slots stay until the ring takes them: what came before and after them needs their records.
 static void evict_lowest(replay_buffer *buffer)
 {
     double most = (1 - buffer->config.evict_lowest) * (double)(buffer->streams * buffer->sampled);

@@ -93,7 +93,8 @@ static inline bool replay_is_open(const replay_buffer *buffer, uint32_t stream)
 // Weight of a priority in the sum tree.
 double replay_weight(const replay_buffer *buffer, float priority);
 
-// Brings the weights of added steps into the tree: they wait, so that many cost little more than one.
+// Brings the weights of added steps into the tree: they wait, so that many cost little more than
+// one.
 void replay_settle_weights(replay_buffer *buffer);
 
 // Weighs all steps anew: after loading, and by another exponent.

@@ -114,8 +114,8 @@ static gn_status save_bodies(replay_buffer *buffer, const replay_state_parts *pa
         gn_free(&bytes);
     }
     replay_columns columns = { .record_size = buffer->layout.record_size };
-    GN_TRY(replay_columns_create(&columns, buffer->chunk, columns.record_size, false, true));
-    gn_status status = GN_OK;
+    gn_status status =
+        replay_columns_create(&columns, buffer->chunk, columns.record_size, false, true);
     for (uint32_t stream = 0; stream < buffer->streams; stream++) {
         const replay_stream *at = &buffer->stream[stream];
         uint64_t chunk = replay_oldest(&buffer->layout, at->head) / buffer->chunk;

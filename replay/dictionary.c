@@ -119,8 +119,8 @@ static gn_status try_halves(replay_dictionary *self, work *w, size_t size_before
     return status;
 }
 
-// Encodes the chunk with a dictionary that comes into use, and makes it one of the higher level where
-// that pays.
+// Encodes the chunk with a dictionary that comes into use, and makes it one of the higher level
+// where that pays.
 static gn_status choose_level(replay_dictionary *self, work *w, gn_dictionary **fresh,
                               int *ret_level)
 {
@@ -178,8 +178,8 @@ gn_status replay_dictionary_encode(replay_dictionary *self, replay_coder *coder,
         GN_TRY(train(self, record, n, &fresh));
     int level = (int)self->state.level;
     if (tried) {
-        gn_status status = fresh ? choose_level(self, &w, &fresh, &level)
-                                 : encode_from(&w, current, 0);
+        gn_status status =
+            fresh ? choose_level(self, &w, &fresh, &level) : encode_from(&w, current, 0);
         if (status != GN_OK) {
             gn_dictionary_destroy(&fresh);
             return status;

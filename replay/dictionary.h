@@ -11,8 +11,8 @@
 //
 // A dictionary is made for one of two zstd levels. The higher one packs better, and then there is
 // less to decode; but where it finds nothing more than the lower one it finds it in pieces that
-// decode slower. So it is taken where it makes the chunk that is trained on at least 10 % smaller, and
-// a record by at least 1/400 of its raw size.
+// decode slower. So it is taken where it makes the chunk that is trained on at least 10 % smaller,
+// and a record by at least 1/400 of its raw size.
 //
 // Dictionaries in use are the caller's: chunks written earlier need theirs until they are gone.
 //

@@ -115,8 +115,10 @@ gn_status replay_sampler_next(replay_sampler *sampler, size_t size, const replay
         double since = gn_seconds();
         GN_TRY(gn_queue_wait(sampler->queue, sampler->ticket[at]));
         sampler->waited += gn_seconds() - since;
-        if (plan->status != GN_OK)
+        if (plan->status != GN_OK) {
+            sampler->returned++; // given up: where its records lie may have changed since
             return gn_fail(plan->status, "%s", plan->error);
+        }
     }
     *ret_batch = sampler->batch[at];
     sampler->returned++;

@@ -29,8 +29,8 @@ void replay_sampler_destroy(replay_sampler **sampler);
 
 // Draws a batch of `size` steps and returns the one drawn L calls before, which may have another
 // size. The first call draws L + 1. Valid until the next call.
-// Errors: those of replay_buffer_sample; where a record of an earlier draw could not be read, the
-// call that is to return it fails, and so do all after it.
+// Errors: those of replay_buffer_sample; the batch is given up, and the next call goes on with the
+// one after it.
 gn_status replay_sampler_next(replay_sampler *sampler, size_t size, const replay_draw *draw,
                               gn_random *random, const replay_batch **ret_batch);
 
@@ -38,7 +38,8 @@ gn_status replay_sampler_next(replay_sampler *sampler, size_t size, const replay
 replay_buffer *replay_sampler_buffer(const replay_sampler *sampler);
 
 // Batches that are drawn and not returned. Load needs a sampler of the same shape and lag.
-// Errors of save, in the blob: those of the reads. Of load: GN_ERR_CORRUPT; then none is drawn.
+// Errors: GN_ERR_CORRUPT; then none is drawn. For save, in the blob: why the records of one could
+// not be read.
 void replay_sampler_save(replay_sampler *sampler, gn_blob *out);
 gn_status replay_sampler_load(replay_sampler *sampler, gn_blob *in);
 

@@ -164,8 +164,8 @@ typedef struct tree_path {
     double before[LEVELS_MAX], end[LEVELS_MAX];
 } tree_path;
 
-// Follows the path as far as it holds and searches anew below. Returns the child at the bottom level
-// and leaves in *x what is left; the very same as descend_block finds.
+// Follows the path as far as it holds and searches anew below. Returns the child at the bottom
+// level and leaves in *x what is left; the very same as descend_block finds.
 static uint64_t follow_path(const sum_tree *tree, tree_path *path, double *x)
 {
     int level = tree->levels - 1;

@@ -236,8 +236,8 @@ static gn_status allocate(replay_writer *writer)
         writer->body_size = replay_coder_bound(writer->coder, n);
         GN_TRY(gn_alloc(&writer->body, writer->body_size, 1));
         GN_TRY(gn_alloc(&writer->starts, n, sizeof *writer->starts));
-        GN_TRY(
-            replay_dictionary_create(&writer->choice, kind, writer->config.level, writer->config.high_level, record_size, n));
+        GN_TRY(replay_dictionary_create(&writer->choice, kind, writer->config.level,
+                                        writer->config.high_level, record_size, n));
     }
     writer->jobs = REPLAY_JOBS + (writer->packed ? 2 * (size_t)layout->streams : 1);
     GN_TRY(gn_alloc(&writer->all, writer->jobs, sizeof *writer->all));
@@ -430,8 +430,10 @@ gn_status replay_writer_dictionary(replay_writer *writer, uint32_t id,
 gn_status replay_writer_adopt(replay_writer *writer, uint32_t id, const void *bytes, size_t size)
 {
     gn_dictionary *dictionary;
-    uint64_t level = replay_dictionary_save(writer->choice).level; // of those that code no more, any does
-    GN_TRY(gn_dictionary_unpack(&dictionary, bytes, size, level ? (int)level : writer->config.level));
+    uint64_t level =
+        replay_dictionary_save(writer->choice).level; // of those that code no more, any does
+    GN_TRY(
+        gn_dictionary_unpack(&dictionary, bytes, size, level ? (int)level : writer->config.level));
     return keep_dictionary(writer, id, dictionary);
 }
 

@@ -174,8 +174,9 @@ static void failures_change_nothing(void **state)
     gn_dictionary *fresh = NULL;
     for (uint64_t n = 1; n <= 3; n++) {
         gn_mem_fail_at(n);
-        expect_fails(GN_ERR_MEMORY, "allocate",
-                     replay_dictionary_create(&none, REPLAY_CODEC_ZSTD_DICT, LEVEL, LEVEL, RECORD, N));
+        expect_fails(
+            GN_ERR_MEMORY, "allocate",
+            replay_dictionary_create(&none, REPLAY_CODEC_ZSTD_DICT, LEVEL, LEVEL, RECORD, N));
         assert_null(none);
     }
     expect_fails(GN_ERR_ARG, "0 records are outside [1, 288]",

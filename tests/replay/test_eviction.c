@@ -1,4 +1,5 @@
-// replay.evict_lowest: what is given up is what has the lowest priority, and only drawing forgets it.
+// replay.evict_lowest: what is given up is what has the lowest priority, and only drawing forgets
+// it.
 
 #include "base/mem.h"
 #include "replay/buffer_internal.h"
@@ -11,8 +12,8 @@ static replay_buffer *open_buffer(const char *folder, double share)
     replay_config config = feed_config(CAPACITY, 16, true);
     replay_buffer *buffer;
     config.evict_lowest = share;
-    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ 1, FEED_RECORD, 1 }, folder,
-                                   "run"));
+    expect_ok(
+        replay_buffer_create(&buffer, &config, &(replay_spec){ 1, FEED_RECORD, 1 }, folder, "run"));
     return buffer;
 }
 
@@ -114,9 +115,9 @@ static void what_was_given_up_stays_so_after_a_rollback(void **state)
     test_temp_remove(folder);
     replay_config config = feed_config(CAPACITY, 16, false);
     config.evict_lowest = 0.5;
-    expect_fails(GN_ERR_CONFIG, "replay.evict_lowest: 0.5 needs priorities",
-                 replay_buffer_create(&buffer, &config, &(replay_spec){ 1, FEED_RECORD, 1 }, NULL,
-                                      NULL));
+    expect_fails(
+        GN_ERR_CONFIG, "replay.evict_lowest: 0.5 needs priorities",
+        replay_buffer_create(&buffer, &config, &(replay_spec){ 1, FEED_RECORD, 1 }, NULL, NULL));
 }
 
 TEST_MAIN(the_lowest_priorities_go_first, which_go_is_known,

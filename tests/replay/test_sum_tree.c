@@ -245,8 +245,8 @@ static void vector_and_portable_nodes_agree_to_the_last_bit(void **state)
                                  sum_node_find_portable };
     expect_agreement(&portable); // sum_node_before at least
 #ifdef SUM_NODE_AVX512
-    expect_agreement(&(node_code){ sum_node_total_avx512, sum_node_low_avx512,
-                                   sum_node_find_avx512 });
+    expect_agreement(
+        &(node_code){ sum_node_total_avx512, sum_node_low_avx512, sum_node_find_avx512 });
 #endif
 #ifdef SUM_NODE_AVX2
     expect_agreement(&(node_code){ sum_node_total_avx2, sum_node_low_avx2, sum_node_find_avx2 });
@@ -272,7 +272,8 @@ static void failed_allocations_leak_nothing(void **state)
     assert_int_equal(gn_mem_live(), live);
 }
 
-TEST_MAIN(finds_what_the_naive_search_finds, a_large_batch_finds_what_each_draw_finds_alone, never_finds_weight_0_whatever_the_rounding,
+TEST_MAIN(finds_what_the_naive_search_finds, a_large_batch_finds_what_each_draw_finds_alone,
+          never_finds_weight_0_whatever_the_rounding,
           same_weights_give_the_same_total_whatever_the_history,
           last_of_two_weights_for_one_item_stands, largest_weights_have_a_finite_sum,
           refuses_bad_input_and_changes_nothing, vector_and_portable_nodes_agree_to_the_last_bit,
