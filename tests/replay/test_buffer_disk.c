@@ -426,6 +426,8 @@ static int run_on_a_full_disk(const char *folder, int out)
             failures++;
             setrlimit(RLIMIT_FSIZE, &limit);
             status = replay_buffer_await(buffer, &checksum);
+            if (status == GN_ERR_FULL) // tried again, in vain, before there was room
+                status = replay_buffer_await(buffer, &checksum);
         }
         if (status != GN_OK)
             return 2;
