@@ -292,13 +292,10 @@ static void damage_is_reported_by_the_call_that_returns_the_batch(void **state)
         expect_fails(GN_ERR_CORRUPT, named,
                      replay_sampler_next(run.sampler, SIZE, &draw, &run.random, &batch));
         assert_null(batch);
-        if (lags[l] > 0) { // the batch stays the one that is due: it must not be passed over
-            gn_blob blob = { 0 };
-            expect_fails(GN_ERR_CORRUPT, named,
-                         replay_sampler_next(run.sampler, SIZE, &draw, &run.random, &batch));
-            replay_sampler_save(run.sampler, &blob);
-            expect_fails(GN_ERR_CORRUPT, named, gn_blob_status(&blob));
-            gn_blob_free(&blob);
+        while (lags[l] > 0 && (expected = twin_next(&run, SIZE, &draw),
+                               !batch_reads(&run, expected, item))) { // given up: on with the next
+            expect_ok(replay_sampler_next(run.sampler, SIZE, &draw, &run.random, &batch));
+            expect_same_batch(batch, expected);
         }
         close_run(&run);
     }
