@@ -179,7 +179,8 @@ static bool sample_and_make_room(void *user, gn_status status)
 {
     full_disk *self = user;
     step_feed aside = feed_seed(77, 2);
-    // A short write is EIO to LMDB; what was the reason is asked afterwards, when there may be room.
+    // A short write is EIO to LMDB; what was the reason is asked afterwards, when there may be
+    // room.
     bool room = self->failures > 0 && self->failures % self->patience == 0;
     if ((status != GN_ERR_FULL && !(room && status == GN_ERR_IO)) ||
         !strstr(gn_error_text(), "data.mdb"))
