@@ -24,7 +24,7 @@
 #include "benchmarks/frame_source.h"
 #include "replay/sampler.h"
 
-enum { BATCH = 256, STACK = 4, AHEAD = 2 };
+enum { BATCH = 256, STACK = 4 };
 
 typedef struct disk_bench {
     const char *frames, *folder, *codec, *name;
@@ -145,16 +145,18 @@ static double measure_sample(disk_bench *self, replay_batch *batch, const char *
 }
 
 // The caller works for `pace_us` after each batch.
-static void measure_ahead(disk_bench *self, double pace_us)
+static void measure_ahead(disk_bench *self, int64_t ahead, double pace_us)
 {
     enum { ROUNDS = 64 };
     cpu_set_t all;
+    char what[32];
     replay_sampler *sampler;
     const replay_batch *batch;
     memset(&all, 0xff, sizeof all);
     sched_setaffinity(0, sizeof all, &all); // the reader needs a core of its own
-    bench_need(replay_sampler_create(&sampler, self->buffer, BATCH, 1, AHEAD));
-    bench run = bench_begin(label(self, "ahead2.wait.b256"), "us", self->seconds);
+    bench_need(replay_sampler_create(&sampler, self->buffer, BATCH, 1, ahead));
+    snprintf(what, sizeof what, "ahead%d.wait.b256", (int)ahead);
+    bench run = bench_begin(label(self, what), "us", self->seconds);
     while (bench_next(&run)) {
         double waited = 0;
         for (int i = 0; i < ROUNDS; i++) {
@@ -203,7 +205,8 @@ int main(int argc, char **argv)
     bench_need(replay_batch_create(&batch, &spec, BATCH, 1));
     double us = measure_sample(&self, batch, "sample.warm.b256", false);
     (void)measure_sample(&self, batch, "sample.cold.b256", true);
-    measure_ahead(&self, us);
+    for (int64_t ahead = 1; ahead <= 4; ahead *= 2)
+        measure_ahead(&self, ahead, us);
     report(&self, "resident", "MB", resident_mb());
     replay_batch_destroy(&batch);
     replay_buffer_destroy(&self.buffer);
