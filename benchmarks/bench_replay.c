@@ -11,6 +11,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "benchmarks/bench.h"
+#include "envs/trading/chart.h"
+#include "market/generate.h"
 #include "replay/buffer.h"
 
 enum { BATCH = 256, ROUNDS = 200, RECORD_FLOATS = 82, RECORD_SIZE = 4 * RECORD_FLOATS };
@@ -54,7 +56,7 @@ static void add_steps(replay_buffer *buffer, walks *all, size_t n)
     }
 }
 
-static void measure_sample(bool prioritized, double budget_s)
+static void measure_sample(bool prioritized, int64_t n_step, double budget_s)
 {
     enum { CAPACITY = 1000000 };
     replay_config config = make_config(CAPACITY, prioritized);
@@ -67,13 +69,14 @@ static void measure_sample(bool prioritized, double budget_s)
     bench_need(replay_batch_create(&batch, &(replay_spec){ 1, RECORD_SIZE, 1 }, BATCH, 1));
     walks all = { .random = gn_random_stream(1, GN_RANDOM_TEST, 1) };
     add_steps(buffer, &all, CAPACITY);
-    bench run = bench_begin(prioritized ? "replay.sample_and_update.prioritized.1M.b256"
-                                        : "replay.sample.uniform.1M.b256",
-                            "us", budget_s);
+    const replay_draw draw = { .n_step = { n_step }, .gamma = 0.99, .beta = 0.4 };
+    char name[64];
+    snprintf(name, sizeof name, "replay.%s.1M.b256.n%d",
+             prioritized ? "sample_and_update.prioritized" : "sample.uniform", (int)n_step);
+    bench run = bench_begin(name, "us", budget_s);
     while (bench_next(&run)) {
         for (size_t round = 0; round < ROUNDS; round++) {
-            bench_need(replay_buffer_sample(buffer, &(replay_draw){ { 3 }, 1, 0.99, 0.4 }, &random,
-                                            batch));
+            bench_need(replay_buffer_sample(buffer, &draw, &random, batch));
             for (size_t i = 0; i < BATCH && prioritized; i++)
                 priority[i] = (float)gn_random_unit(&random);
             bench_need(replay_buffer_set_priorities(buffer, batch->item, priority, BATCH));
@@ -88,7 +91,7 @@ static void measure_sample(bool prioritized, double budget_s)
 // Adds through a buffer that wraps; on disk with a commit every COMMIT steps, as a run does.
 static void measure_add(const char *name, const char *folder, bool prioritized, double budget_s)
 {
-    enum { CAPACITY = 100000, COMMIT = 50000 };
+    enum { CAPACITY = 1000000, COMMIT = 250000 };
     replay_config config = make_config(CAPACITY, prioritized);
     replay_buffer *buffer;
     walks all = { .random = gn_random_stream(1, GN_RANDOM_TEST, 1) };
@@ -108,6 +111,70 @@ static void measure_add(const char *name, const char *folder, bool prioritized, 
     replay_buffer_destroy(&buffer);
 }
 
+// Trading steps of 16 bytes, drawn with the chart of the step and of the next one. Beside them a
+// step whose observation, 64 rows of 14 features and the account, is stored twice.
+static void measure_trading(double budget_s)
+{
+    enum { CAPACITY_STEPS = 1000000, TRADING_RECORD = 16, BARS = 30000 };
+    enum { OBSERVATION = 4 * (64 * 14 + TRADING_CHART_ACCOUNT) };
+    static unsigned char image[TRADING_CHART_PIXELS];
+    market_generate_config generate;
+    market_generated market;
+    const gn_option_section sections[] = {
+        { .name = "generate", .options = market_generate_options, .values = &generate },
+        { 0 },
+    };
+    gn_options_reset(sections);
+    generate.bars = BARS;
+    bench_need(market_generate(&market, &generate));
+    const market_bars_view bars = { .count = market.count,
+                                    .open = market.open,
+                                    .high = market.high,
+                                    .low = market.low,
+                                    .close = market.close,
+                                    .volume = market.volume };
+    const replay_config config = make_config(CAPACITY_STEPS, true);
+    const replay_spec spec = { .streams = 1, .record_size = TRADING_RECORD, .stack = 1 };
+    const replay_draw draw = { .n_step = { 1 }, .gamma = 0.99, .beta = 0.4 };
+    replay_buffer *buffer;
+    replay_batch *batch;
+    replay_buffer_stats stats;
+    gn_random random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0);
+    bench_need(replay_buffer_create(&buffer, &config, &spec, NULL, NULL));
+    bench_need(replay_batch_create(&batch, &spec, BATCH, 1));
+    for (uint32_t i = 0; i < CAPACITY_STEPS; i++) {
+        uint32_t record[4] = { TRADING_CHART_BARS + i % (BARS - TRADING_CHART_BARS) };
+        const unsigned char *bytes = (const unsigned char *)record;
+        bench_need(i == 0 ? replay_buffer_begin(buffer, 0, bytes)
+                          : replay_buffer_add(buffer, 0, 0, 0, false, false, bytes));
+    }
+    bench run = bench_begin("replay.trading.sample_and_draw_charts.b256", "us", budget_s);
+    while (bench_next(&run)) {
+        bench_need(replay_buffer_sample(buffer, &draw, &random, batch));
+        for (size_t i = 0; i < 2 * BATCH; i++) {
+            const unsigned char *rows = i % 2 ? batch->next_record[0] : batch->record;
+            uint32_t record[4];
+            memcpy(record, rows + i / 2 * batch->stride, sizeof record);
+            trading_chart_draw(&bars, record[0], (const float *)(record + 1), image);
+        }
+        bench_sample(&run, bench_elapsed(&run) * 1e6);
+    }
+    bench_report(&run);
+    bench_need(replay_buffer_measure(buffer, &stats));
+    bench bytes = bench_begin("replay.trading.ram", "B/step", 0);
+    bench ratio = bench_begin("replay.trading.times_less_than_observations", "x", 0);
+    while (bench_next(&bytes) && bench_next(&ratio)) {
+        double step = (double)stats.ram_bytes / (double)stats.steps;
+        bench_sample(&bytes, step);
+        bench_sample(&ratio, 2 * OBSERVATION / step);
+    }
+    bench_report(&bytes);
+    bench_report(&ratio);
+    replay_batch_destroy(&batch);
+    replay_buffer_destroy(&buffer);
+    market_generated_free(&market);
+}
+
 int main(int count, char **argument)
 {
     const char *folder = "replay-bench";
@@ -122,8 +189,11 @@ int main(int count, char **argument)
             return 2;
         }
     }
-    measure_sample(false, budget_s);
-    measure_sample(true, budget_s);
+    measure_sample(false, 1, budget_s);
+    measure_sample(true, 1, budget_s);
+    measure_sample(false, 3, budget_s);
+    measure_sample(true, 3, budget_s);
+    measure_trading(budget_s);
     measure_add("replay.add.ram.prioritized", NULL, true, budget_s);
     measure_add("replay.add.ram.uniform", NULL, false, budget_s);
     bench_need(gn_path_remove(folder));

@@ -106,7 +106,7 @@ static gn_status check_config(const replay_config *config, const replay_spec *sp
 // What the options come to for these records.
 static replay_layout choose_layout(const replay_config *config, const replay_spec *spec)
 {
-    enum { LARGE = 1024, RAW_BYTES = 24 << 20 };
+    enum { LARGE = 1024, RAW_BYTES = 18 << 20 };
     replay_layout layout = { .streams = spec->streams,
                              .record_size = spec->record_size,
                              .capacity = (uint64_t)config->capacity / spec->streams,
