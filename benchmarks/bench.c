@@ -1,5 +1,7 @@
+#define _GNU_SOURCE // sched_setaffinity
 #include "benchmarks/bench.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +79,13 @@ void bench_report(bench *run)
            "\"samples\": %zu, \"commit\": \"%s\", \"cpu\": \"%s\"}\n",
            run->name, run->unit, median, run->sample[0], run->sample[n - 1], n, commit, cpu);
     fflush(stdout);
+}
+
+void bench_free_cores(void)
+{
+    cpu_set_t all;
+    memset(&all, 0xff, sizeof all);
+    sched_setaffinity(0, sizeof all, &all);
 }
 
 void bench_need(gn_status status)

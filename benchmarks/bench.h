@@ -42,6 +42,9 @@ void bench_sample(bench *run, double value);
 // Prints the JSON line. `run->name` may be anything without quotes.
 void bench_report(bench *run);
 
+// Lets this thread, and those it creates from now on, run on every core the machine has.
+void bench_free_cores(void);
+
 // Ends the program with the error text on stderr if a call of the library failed.
 void bench_need(gn_status status);
 

@@ -1,5 +1,5 @@
-// Replay on one core: sampling and updating a prioritized buffer of records of 82 floats, and
-// adding steps in RAM and on disk.
+// Replay on one core: sampling and updating a prioritized buffer of records of 82 floats, adding
+// steps in RAM and on disk, and what a trading step takes, seen as features or as a chart.
 //
 //     bench_replay [--folder DIR] [--seconds S]      DIR, default replay-bench: for the store;
 //     removed
@@ -198,6 +198,9 @@ int main(int count, char **argument)
     measure_add("replay.add.ram.uniform", NULL, false, budget_s);
     bench_need(gn_path_remove(folder));
     measure_add("replay.add.disk.prioritized", folder, true, budget_s);
+    bench_need(gn_path_remove(folder));
+    bench_free_cores(); // one for the thread that codes and writes
+    measure_add("replay.add.disk.prioritized.two_cores", folder, true, budget_s);
     bench_need(gn_path_remove(folder));
     return 0;
 }

@@ -10,9 +10,7 @@
 // works as long as the first figure says. NAME stands in the names of the figures (default disk).
 // Resident memory counts anonymous and file pages of the process.
 
-#define _GNU_SOURCE // sched_setaffinity
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,12 +146,10 @@ static double measure_sample(disk_bench *self, replay_batch *batch, const char *
 static void measure_ahead(disk_bench *self, int64_t ahead, double pace_us)
 {
     enum { ROUNDS = 64 };
-    cpu_set_t all;
     char what[32];
     replay_sampler *sampler;
     const replay_batch *batch;
-    memset(&all, 0xff, sizeof all);
-    sched_setaffinity(0, sizeof all, &all); // the reader needs a core of its own
+    bench_free_cores(); // the reader needs one of its own
     bench_need(replay_sampler_create(&sampler, self->buffer, BATCH, 1, ahead));
     snprintf(what, sizeof what, "ahead%d.wait.b256", (int)ahead);
     bench run = bench_begin(label(self, what), "us", self->seconds);

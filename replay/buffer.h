@@ -134,7 +134,8 @@ gn_status replay_buffer_await(replay_buffer *buffer, uint64_t *ret_checksum);
 
 // Goes back to a generation: contents, priorities, counters as they were at its commit.
 // Everything after it is removed from disk, and only once the generation was read and is sound.
-// Errors: GN_ERR_STATE if the buffer is in RAM only; GN_ERR_NOT_FOUND; then nothing changed.
+// Errors: GN_ERR_STATE if the buffer is in RAM only; GN_ERR_NOT_FOUND; then nothing changed, but
+// where the background thread had failed the buffer is empty and another rollback is due.
 // GN_ERR_CORRUPT, also if the checksum is another; GN_ERR_FULL, GN_ERR_IO; then the buffer is
 // empty, the disk as before, and another rollback is due.
 gn_status replay_buffer_rollback(replay_buffer *buffer, uint64_t generation, uint64_t checksum);

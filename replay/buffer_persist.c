@@ -40,6 +40,7 @@ static void stage_tails(replay_buffer *buffer)
     }
 }
 
+// Slots are staged in the order of their positions: a ring is two runs.
 static void stage_priorities(replay_buffer *buffer)
 {
     replay_staged *staged = &buffer->staged;
@@ -47,12 +48,16 @@ static void stage_priorities(replay_buffer *buffer)
     size_t n = 0;
     replay_settle_weights(buffer);
     for (uint32_t i = 0; i < buffer->streams && staged->priority; i++) {
-        uint64_t head = buffer->stream[i].head;
-        for (uint64_t at = replay_oldest(&buffer->layout, head); at < head; at++, n++) {
-            uint64_t slot = replay_slot(buffer, i, at);
-            staged->priority[n] = buffer->step[slot].priority;
+        uint64_t head = buffer->stream[i].head, at = replay_oldest(&buffer->layout, head);
+        while (at < head) {
+            uint64_t slot = replay_slot(buffer, i, at), left = buffer->ring - at % buffer->ring;
+            uint64_t run = head - at < left ? head - at : left;
+            for (uint64_t k = 0; k < run; k++)
+                staged->priority[n + k] = buffer->step[slot + k].priority;
             if (staged->weight)
-                staged->weight[n] = weight[slot];
+                memcpy(staged->weight + n, weight + slot, run * sizeof *weight);
+            n += run;
+            at += run;
         }
     }
 }
