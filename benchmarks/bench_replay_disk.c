@@ -1,15 +1,15 @@
 // A replay buffer larger than its memory: stacks of four 84x84 frames, packed on disk.
 //
 //     bench_replay_disk --frames WHAT [--folder DIR] [--gigabytes G] [--codec NAME] [--name NAME]
-//                       [--seconds S]
+//                       [--pace US] [--seconds S]
 //
 // WHAT: catch, chart, noise or a file (benchmarks/frame_source.h). G gigabytes of frames, as they
 // are before compression (default 10), are added and committed; then batches of 256 stacks with
 // their next stacks are drawn, by priorities that are all alike: by one thread with the file in the
-// page cache; ahead, with a second core, while the caller works as long as the first figure says;
-// and by one thread with the page cache dropped before each batch. NAME stands in the names of the
-// figures (default disk).
-// Resident memory counts anonymous and file pages of the process.
+// page cache; ahead, with a second core, while the caller works US microseconds a batch (default:
+// as long as the first figure says); and by one thread with the page cache dropped before each
+// batch. NAME stands in the names of the figures (default disk). Resident memory counts anonymous
+// and file pages of the process.
 
 #define _GNU_SOURCE // sched_setaffinity
 #include <fcntl.h>
@@ -29,7 +29,7 @@ enum { BATCH = 256, STACK = 4 };
 
 typedef struct disk_bench {
     const char *frames, *folder, *codec, *name;
-    double gigabytes, seconds;
+    double gigabytes, seconds, pace_us;
     frame_source *source;
     replay_buffer *buffer;
     gn_random random;
@@ -191,6 +191,8 @@ int main(int argc, char **argv)
             self.name = argv[i + 1];
         else if (strcmp(argv[i], "--gigabytes") == 0)
             self.gigabytes = strtod(argv[i + 1], NULL);
+        else if (strcmp(argv[i], "--pace") == 0)
+            self.pace_us = strtod(argv[i + 1], NULL);
         else if (strcmp(argv[i], "--seconds") == 0)
             self.seconds = strtod(argv[i + 1], NULL);
     }
@@ -206,7 +208,7 @@ int main(int argc, char **argv)
     cpu_set_t pinned;
     sched_getaffinity(0, sizeof pinned, &pinned);
     for (int64_t ahead = 1; ahead <= 4; ahead *= 2)
-        measure_ahead(&self, ahead, us);
+        measure_ahead(&self, ahead, self.pace_us > 0 ? self.pace_us : us);
     sched_setaffinity(0, sizeof pinned, &pinned);
     (void)measure_sample(&self, batch, "sample.cold.b256", true);
     report(&self, "resident", "MB", resident_mb());
