@@ -265,8 +265,8 @@ void replay_harvest(replay_buffer *buffer)
 {
     replay_job *job;
     while (buffer->writer && (job = replay_writer_harvest(buffer->writer)) != NULL) {
-        if (buffer->wait_reader && buffer->layout.packed)
-            buffer->wait_reader(buffer->reader);
+        if (buffer->layout.packed)
+            replay_wait_reader(buffer);
         replay_records_settle(buffer->records, job);
         replay_writer_give(buffer->writer, job);
     }
@@ -314,8 +314,8 @@ gn_status replay_seal_chunks(replay_buffer *buffer, uint32_t stream)
         GN_TRY(seal_chunk(buffer, stream));
     if (!buffer->layout.packed || replay_records_ready(buffer->records, stream, at->head))
         return GN_OK;
-    if (buffer->wait_reader && !buffer->store) // the body of the chunk that goes is freed
-        buffer->wait_reader(buffer->reader);
+    if (!buffer->store) // the body of the chunk that goes is freed
+        replay_wait_reader(buffer);
     replay_records_open(buffer->records, stream, at->head, replay_writer_take(buffer->writer));
     return GN_OK;
 }
@@ -486,8 +486,7 @@ gn_status replay_buffer_set_alpha(replay_buffer *buffer, double alpha)
 
 void replay_clear(replay_buffer *buffer)
 {
-    if (buffer->wait_reader)
-        buffer->wait_reader(buffer->reader);
+    replay_wait_reader(buffer);
     if (buffer->writer)
         replay_writer_reset(buffer->writer);
     replay_records_clear(buffer->records);
@@ -542,8 +541,7 @@ gn_status replay_buffer_measure(replay_buffer *buffer, replay_buffer_stats *ret_
                                   .ram_bytes = buffer->streams * buffer->ring * sizeof(replay_step),
                                   .max_priority = buffer->max_priority };
     replay_fetch_stats fetched;
-    if (buffer->wait_reader)
-        buffer->wait_reader(buffer->reader);
+    replay_wait_reader(buffer);
     replay_fetcher_measure(buffer->fetcher, &fetched);
     stats.reads = fetched.reads;
     stats.read_bytes = fetched.read_bytes;

@@ -58,6 +58,13 @@ struct replay_buffer {
     void *reader;
 };
 
+// Returns when nothing is being read in another thread.
+static inline void replay_wait_reader(const replay_buffer *buffer)
+{
+    if (buffer->wait_reader)
+        buffer->wait_reader(buffer->reader);
+}
+
 // Whether a slot that can be sampled is: it has a step, which was not given up.
 static inline bool replay_is_drawn(const replay_step *step)
 {

@@ -84,8 +84,7 @@ gn_status replay_buffer_commit(replay_buffer *buffer, uint64_t generation, uint6
         GN_TRY(replay_seal_chunks(buffer, stream));
     uint64_t checksum; // the one before may still read what is staged
     GN_TRY(replay_writer_await(buffer->writer, &checksum));
-    if (buffer->wait_reader) // what is evicted may be removed from disk
-        buffer->wait_reader(buffer->reader);
+    replay_wait_reader(buffer); // what is evicted may be removed from disk
     buffer->staged.generation = generation;
     buffer->staged.oldest = oldest;
     stage_heads(buffer);
@@ -303,8 +302,7 @@ gn_status replay_buffer_checksum(replay_buffer *buffer, uint64_t *ret_checksum)
     uint64_t sum = 0;
     unsigned char *record;
     GN_TRY(gn_alloc(&record, buffer->spec.record_size, 1));
-    if (buffer->wait_reader)
-        buffer->wait_reader(buffer->reader);
+    replay_wait_reader(buffer);
     replay_settle_weights(buffer);
     fold(&sum, &buffer->max_priority, sizeof buffer->max_priority);
     fold(&sum, &buffer->alpha, sizeof buffer->alpha);

@@ -282,8 +282,7 @@ gn_status replay_buffer_sample(replay_buffer *buffer, const replay_draw *draw, g
                                replay_batch *batch)
 {
     GN_TRY(replay_buffer_draw(buffer, draw, random, batch));
-    if (buffer->wait_reader)
-        buffer->wait_reader(buffer->reader);
+    replay_wait_reader(buffer);
     return replay_plan_work_off(batch->plan, buffer->fetcher);
 }
 

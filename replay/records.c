@@ -64,11 +64,6 @@ void replay_records_destroy(replay_records **records)
     gn_free(records);
 }
 
-bool replay_records_packed(const replay_records *records)
-{
-    return records->mirror == NULL;
-}
-
 static chunk_entry *entry_of(const replay_records *records, uint32_t stream, uint64_t chunk)
 {
     return &records->entry[stream * records->entries + chunk % records->entries];
@@ -111,12 +106,18 @@ replay_job *replay_records_raw(const replay_records *records, uint32_t stream, u
     return entry->raw;
 }
 
+static unsigned char *mirrored(const replay_records *records, uint32_t stream, uint64_t position)
+{
+    const replay_layout *layout = &records->layout;
+    return records->mirror +
+           (stream * layout->capacity + position % layout->capacity) * layout->record_size;
+}
+
 unsigned char *replay_records_place(replay_records *records, uint32_t stream, uint64_t position)
 {
     const replay_layout *layout = &records->layout;
     if (records->mirror)
-        return records->mirror +
-               (stream * layout->capacity + position % layout->capacity) * layout->record_size;
+        return mirrored(records, stream, position);
     replay_job *raw = replay_records_raw(records, stream, position / layout->chunk);
     return raw->columns.record + position % layout->chunk * layout->record_size;
 }
@@ -126,8 +127,7 @@ const unsigned char *replay_records_at(const replay_records *records, uint32_t s
 {
     const replay_layout *layout = &records->layout;
     if (records->mirror)
-        return records->mirror +
-               (stream * layout->capacity + position % layout->capacity) * layout->record_size;
+        return mirrored(records, stream, position);
     const chunk_entry *entry = entry_of(records, stream, position / layout->chunk);
     assert(entry->number == position / layout->chunk + 1);
     return entry->raw ? entry->raw->columns.record + position % layout->chunk * layout->record_size

@@ -19,8 +19,6 @@ gn_status replay_records_create(replay_records **ret_records, const replay_layou
                                 replay_writer *writer);
 void replay_records_destroy(replay_records **records);
 
-bool replay_records_packed(const replay_records *records);
-
 // Packed: whether a chunk is open for a record at this position, and opening it.
 bool replay_records_ready(const replay_records *records, uint32_t stream, uint64_t position);
 void replay_records_open(replay_records *records, uint32_t stream, uint64_t position,
