@@ -19,7 +19,9 @@ typedef enum gn_random_purpose {
     GN_RANDOM_EVAL, // evaluation episodes, index = episode
     GN_RANDOM_MARKET, // generated market
     GN_RANDOM_BASELINE,
-    GN_RANDOM_TEST
+    GN_RANDOM_TEST,
+    GN_RANDOM_FRACTION, // quantile fractions; index 0: sampled steps, 1: what followed them
+    GN_RANDOM_NOISE // of noisy layers; index 0: online, 1: target, 2: acting
 } gn_random_purpose;
 
 // Plain state; `position` (32-bit words consumed) is the only part that changes.

@@ -80,7 +80,7 @@ static learner create(const nn_spec *spec, size_t rows)
     };
     gn_options_reset(sections);
     bench_need(nn_layout_create(&l.layout, spec));
-    bench_need(nn_net_create(&l.net, &l.layout, 2 * rows));
+    bench_need(nn_net_create(&l.net, &l.layout, 2 * rows, 1));
     l.online = allocate(l.layout.size);
     l.target = allocate(l.layout.size);
     l.gradient = allocate(l.layout.size);
@@ -119,9 +119,11 @@ static void update(learner *l, size_t batch)
 {
     size_t rows = l->rows, actions = l->layout.spec.actions, inputs = l->layout.spec.inputs;
     const float *observation = l->observation + batch * 2 * rows * inputs;
+    const nn_fractions none = { 0 };
     const float *next_q = l->q + rows * actions;
-    bench_need(nn_net_forward(l->net, l->target, observation + rows * inputs, rows, l->target_q));
-    bench_need(nn_net_forward(l->net, l->online, observation, 2 * rows, l->q));
+    bench_need(
+        nn_net_forward(l->net, l->target, observation + rows * inputs, rows, none, l->target_q));
+    bench_need(nn_net_forward(l->net, l->online, observation, 2 * rows, none, l->q));
     for (size_t i = 0; i < rows; i++) {
         size_t best = 0;
         for (size_t a = 1; a < actions; a++)
@@ -156,7 +158,9 @@ static void measure_case(size_t index, double budget_s)
     run = bench_begin(name, "us", budget_s);
     while (bench_next(&run)) {
         for (size_t i = 0; i < ACTS; i++)
-            nn_net_act(l.net, l.online, l.observation + i % l.rows * l.layout.spec.inputs, l.q);
+            bench_need(nn_net_act(l.net, l.online,
+                                  l.observation + i % l.rows * l.layout.spec.inputs,
+                                  (nn_fractions){ 0 }, l.q));
         bench_sample(&run, bench_elapsed(&run) * 1e6 / ACTS);
     }
     bench_report(&run);
@@ -185,8 +189,8 @@ static void measure_product(size_t index, double budget_s)
         while (bench_next(&run)) {
             for (size_t i = 0; i < products; i++)
                 if (ours)
-                    nn_matmul(m, n, k, (nn_matrix){ w, 1, m }, (nn_matrix){ x, n, 1 }, NULL, false,
-                              out, n, scratch);
+                    nn_matmul(m, n, k, (nn_matrix){ w, 1, m }, (nn_matrix){ x, n, 1 },
+                              (nn_bias){ 0 }, false, out, n, scratch);
                 else
                     bench_need(torch_matmul(c, a, b));
             bench_sample(&run, (double)products * work / bench_elapsed(&run));

@@ -90,7 +90,8 @@ typedef struct tile {
     const float *a; // first row
     size_t row, column; // strides of a
     const float *panel;
-    const float *bias; // of the first row, or NULL
+    const float *row_bias; // of the first row, or NULL
+    vector column_bias[VECTORS];
     bool relu;
     float *out;
     size_t stride;
@@ -111,7 +112,7 @@ static inline __attribute__((always_inline)) void multiply(size_t rows, size_t v
     vector sum[ROWS][VECTORS];
     for (size_t r = 0; r < rows; r++)
         for (size_t v = 0; v < vectors; v++)
-            sum[r][v] = (vector){ 0 } + (t->bias ? t->bias[r] : 0);
+            sum[r][v] = t->column_bias[v] + (t->row_bias ? t->row_bias[r] : 0);
 
     const float *a = t->a;
     const vector *panel = (const vector *)t->panel, *end = panel + t->k * vectors;
@@ -162,24 +163,28 @@ static size_t multiply_tile(size_t left, const tile *t)
     return 0;
 }
 
-void nn_matmul(size_t m, size_t n, size_t k, nn_matrix a, nn_matrix b, const float *bias, bool relu,
+void nn_matmul(size_t m, size_t n, size_t k, nn_matrix a, nn_matrix b, nn_bias bias, bool relu,
                float *ret_out, size_t stride, float *scratch)
 {
-    assert((uintptr_t)scratch % sizeof(vector) == 0 && stride >= n);
+    assert((uintptr_t)scratch % sizeof(vector) == 0 && stride >= n && !(bias.row && bias.column));
     for (size_t first = 0; first < n; first += WIDTH, b.data += WIDTH * b.column) {
         size_t columns = n - first < WIDTH ? n - first : WIDTH;
+        tile t = { .k = k,
+                   .columns = columns,
+                   .row = a.row,
+                   .column = a.column,
+                   .panel = scratch,
+                   .relu = relu,
+                   .stride = stride };
         (b.column == 1 ? pack_rows : pack_columns)(b, k, columns, columns > LANES ? WIDTH : LANES,
                                                    scratch);
-        for (size_t i = 0; i < m;)
-            i += multiply_tile(m - i, &(tile){ .k = k,
-                                               .columns = columns,
-                                               .a = a.data + i * a.row,
-                                               .row = a.row,
-                                               .column = a.column,
-                                               .panel = scratch,
-                                               .bias = bias ? bias + i : NULL,
-                                               .relu = relu,
-                                               .out = ret_out + i * stride + first,
-                                               .stride = stride });
+        if (bias.column)
+            memcpy(t.column_bias, bias.column + first, columns * sizeof(float));
+        for (size_t i = 0; i < m;) {
+            t.a = a.data + i * a.row;
+            t.row_bias = bias.row ? bias.row + i : NULL;
+            t.out = ret_out + i * stride + first;
+            i += multiply_tile(m - i, &t);
+        }
     }
 }

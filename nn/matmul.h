@@ -14,10 +14,15 @@ typedef struct nn_matrix {
     size_t row, column; // strides in floats
 } nn_matrix;
 
-// out = a b (+ bias[i] in row i) (then ReLU).
-// Shapes: a [m, k], b [k, n], bias [m] or NULL, out [m, n] row-major with `stride` floats a row.
+// What an output starts from: a value of its row, of its column, or 0 where both are NULL.
+typedef struct nn_bias {
+    const float *row, *column; // [m], [n]; one of them at most
+} nn_bias;
+
+// out = a b + bias (then ReLU).
+// Shapes: a [m, k], b [k, n], out [m, n] row-major with `stride` floats a row.
 // scratch: nn_matmul_scratch(k) floats, 64-byte aligned.
-void nn_matmul(size_t m, size_t n, size_t k, nn_matrix a, nn_matrix b, const float *bias, bool relu,
+void nn_matmul(size_t m, size_t n, size_t k, nn_matrix a, nn_matrix b, nn_bias bias, bool relu,
                float *ret_out, size_t stride, float *scratch);
 
 size_t nn_matmul_scratch(size_t k);

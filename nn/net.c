@@ -1,13 +1,12 @@
-// Activations are stored feature by feature, [width, rows]: the many rows of a batch fill whole
-// vectors whatever the widths are, and a head of two actions costs two rows, not a vector a row.
+// The layers of a layout, one after the other, and the head's last step: from what the head's layer
+// gives to values of actions. Where outputs of an action are one number (or one a quantile row) the
+// head's layer gives [outputs, rows], otherwise [rows, outputs]:
 //
-// With X the layer's input and Y its output, both in that form, each layer is
-//     Y = relu(W^T X + b),  the head without relu
-// and going back from G = dL/dY, masked by Y > 0:
-//     dL/dW = X G^T,   dL/db = sum of each row of G,   dL/dX = W G
-// so that the activations of the forward pass are all it keeps.
+//     dueling, narrow    V            [1, rows]        wide    V | A of action 0 | A of action 1
+//     ...
+//                        A            [actions, rows]          width   width         width
 //
-// A dueling head is one matrix [inputs, 1 + actions]: column 0 is V, the others A.
+// A dueling head is one matrix: the first `width` columns are V, the others A.
 
 #include "nn/net.h"
 
@@ -15,36 +14,21 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "nn/matmul.h"
+#include "nn/layer.h"
 
 struct nn_net {
     nn_layout layout;
-    size_t max_batch, filled; // rows of the last forward
+    size_t max_batch, max_quantiles;
+    size_t filled; // rows of the last forward
+    nn_fractions fractions; // of the last forward
+    bool acts; // every layer can take one row in plain C
     float *arena;
-    float *hidden[NN_MAX_HIDDEN]; // [width, filled]: outputs of the hidden layers
-    float *head; // [actions, or 1 + actions; filled]: outputs of the head, or their gradient
-    float *grad[2]; // [widest, n]: gradients, of this layer and of the one below
+    float *output[NN_MAX_LAYERS]; // of each layer
+    float *memory[NN_MAX_LAYERS]; // what a layer keeps beside it
+    float *grad[2]; // [widest, rows]: gradients, of this layer and of the one below
     float *act[2]; // [widest]: inputs and outputs of a layer, for nn_net_act
-    float *scratch; // of nn_matmul
+    float *scratch;
 };
-
-enum { LANES = 16 };
-
-typedef struct layer {
-    size_t inputs, outputs;
-    size_t weight, bias; // offsets
-    bool head;
-} layer;
-
-static layer layer_at(const nn_layout *layout, uint32_t index)
-{
-    const nn_slice *weight = &layout->slice[2 * index], *bias = weight + 1;
-    return (layer){ .inputs = weight->shape[0],
-                    .outputs = weight->shape[1],
-                    .weight = weight->offset,
-                    .bias = bias->offset,
-                    .head = index == layout->spec.hidden_layers };
-}
 
 static size_t larger(size_t a, size_t b)
 {
@@ -62,30 +46,45 @@ static float *take(float *arena, size_t *used, size_t count)
 // Places all arrays; returns the floats they need.
 static size_t place(nn_net *net)
 {
-    const nn_spec *spec = &net->layout.spec;
-    size_t used = 0, widest = spec->actions + 1, longest = larger(net->max_batch, spec->inputs);
-    for (uint32_t i = 0; i < spec->hidden_layers; i++) {
-        net->hidden[i] = take(net->arena, &used, net->max_batch * spec->hidden[i]);
-        widest = larger(widest, spec->hidden[i]);
+    const nn_layout *layout = &net->layout;
+    size_t used = 0, scratch = 0, widest = layout->spec.inputs, most = 0, rows = net->max_batch;
+    for (uint32_t i = 0; i < layout->layer_count; i++) {
+        const nn_layer *layer = &layout->layer[i];
+        const nn_layer_class *kind = layer->kind;
+        if (kind->memory)
+            net->memory[i] = take(net->arena, &used, kind->memory(layer, rows, net->max_quantiles));
+        if (kind->scratch)
+            scratch = larger(scratch, kind->scratch(layer, rows, net->max_quantiles));
+        if (kind == &nn_cosine)
+            rows *= net->max_quantiles;
+        net->output[i] = take(net->arena, &used, rows * layer->outputs);
+        widest = larger(widest, layer->outputs);
+        most = larger(most, rows * layer->outputs);
     }
     for (int i = 0; i < 2; i++) {
-        net->grad[i] = take(net->arena, &used, net->max_batch * widest);
+        net->grad[i] = take(net->arena, &used, most);
         net->act[i] = take(net->arena, &used, widest);
     }
-    net->head = take(net->arena, &used, net->max_batch * (spec->actions + 1));
-    net->scratch = take(net->arena, &used, nn_matmul_scratch(larger(longest, widest)));
+    net->scratch = take(net->arena, &used, scratch);
     return used;
 }
 
-gn_status nn_net_create(nn_net **ret_net, const nn_layout *layout, size_t max_batch)
+gn_status nn_net_create(nn_net **ret_net, const nn_layout *layout, size_t max_batch,
+                        size_t max_quantiles)
 {
     if (max_batch == 0 || max_batch > NN_MAX_BATCH)
         return gn_fail(GN_ERR_ARG, "nn_net_create: max_batch %zu is not in 1..%d", max_batch,
                        NN_MAX_BATCH);
+    if (max_quantiles == 0)
+        return gn_fail(GN_ERR_ARG, "nn_net_create: max_quantiles is 0");
     nn_net *net;
     GN_TRY(gn_alloc(&net, 1, sizeof *net));
     net->layout = *layout;
     net->max_batch = max_batch;
+    net->max_quantiles = layout->spec.cosines ? max_quantiles : 1;
+    net->acts = true;
+    for (uint32_t i = 0; i < layout->layer_count; i++)
+        net->acts = net->acts && layout->layer[i].kind->act;
     gn_status status = gn_alloc(&net->arena, place(net), sizeof *net->arena);
     if (status != GN_OK) {
         nn_net_destroy(&net);
@@ -104,81 +103,160 @@ void nn_net_destroy(nn_net **net)
     gn_free(net);
 }
 
-// Q values of one row of the head's outputs, which lie `stride` floats apart.
-static void read_head(const nn_spec *spec, const float *head, size_t stride, float *ret_q)
+// --- the head: outputs of n rows, `each` numbers an action, and their gradient
+
+// A narrow head: [outputs, n * each] to [n, actions, each].
+static void read_narrow(const nn_spec *spec, const float *head, size_t n, size_t each,
+                        float *ret_out)
 {
-    float offset = 0; // V - mean A
-    if (spec->dueling) {
-        const float *value = head;
-        head += stride;
-        for (size_t a = 0; a < spec->actions; a++)
-            offset += head[a * stride];
-        offset = *value - offset / (float)spec->actions;
-    }
-    for (size_t a = 0; a < spec->actions; a++)
-        ret_q[a] = head[a * stride] + offset;
+    size_t stride = n * each;
+    for (size_t i = 0; i < n; i++, head += each)
+        for (size_t j = 0; j < each; j++) {
+            const float *advantage = head + j;
+            float offset = 0; // V - mean A
+            if (spec->dueling) {
+                advantage += stride;
+                for (size_t a = 0; a < spec->actions; a++)
+                    offset += advantage[a * stride];
+                offset = head[j] - offset / (float)spec->actions;
+            }
+            for (size_t a = 0; a < spec->actions; a++)
+                ret_out[(i * spec->actions + a) * each + j] = advantage[a * stride] + offset;
+        }
 }
 
 // The gradient of the same outputs:  dV = sum of dq,  dA[a] = dq[a] - mean dq.
-static void write_head(const nn_spec *spec, const float *grad_q, size_t stride, float *ret_head)
+static void write_narrow(const nn_spec *spec, const float *grad, size_t n, size_t each,
+                         float *ret_head)
 {
-    float mean = 0;
-    if (spec->dueling) {
-        float sum = 0;
-        for (size_t a = 0; a < spec->actions; a++)
-            sum += grad_q[a];
-        *ret_head = sum;
-        ret_head += stride;
-        mean = sum / (float)spec->actions;
+    size_t stride = n * each;
+    for (size_t i = 0; i < n; i++, ret_head += each)
+        for (size_t j = 0; j < each; j++) {
+            const float *q = grad + i * spec->actions * each + j;
+            float *advantage = ret_head + j, mean = 0;
+            if (spec->dueling) {
+                float sum = 0;
+                for (size_t a = 0; a < spec->actions; a++)
+                    sum += q[a * each];
+                *advantage = sum;
+                advantage += stride;
+                mean = sum / (float)spec->actions;
+            }
+            for (size_t a = 0; a < spec->actions; a++)
+                advantage[a * stride] = q[a * each] - mean;
+        }
+}
+
+// A wide head: [n, outputs] to [n, actions, width].
+static void read_wide(const nn_spec *spec, const float *head, size_t n, float *ret_out)
+{
+    size_t width = spec->width, all = spec->actions * width;
+    float actions = (float)spec->actions;
+    for (size_t i = 0; i < n; i++, ret_out += all) {
+        const float *value = head, *advantage = head + (spec->dueling ? width : 0);
+        head = advantage + all;
+        if (!spec->dueling) {
+            memcpy(ret_out, advantage, all * sizeof *ret_out);
+            continue;
+        }
+        for (size_t k = 0; k < width; k++) {
+            float sum = 0;
+            for (size_t a = 0; a < spec->actions; a++)
+                sum += advantage[a * width + k];
+            float offset = value[k] - sum / actions;
+            for (size_t a = 0; a < spec->actions; a++)
+                ret_out[a * width + k] = advantage[a * width + k] + offset;
+        }
     }
-    for (size_t a = 0; a < spec->actions; a++)
-        ret_head[a * stride] = grad_q[a] - mean;
+}
+
+static void write_wide(const nn_spec *spec, const float *grad, size_t n, float *ret_head)
+{
+    size_t width = spec->width, all = spec->actions * width;
+    float actions = (float)spec->actions;
+    for (size_t i = 0; i < n; i++, grad += all) {
+        float *value = ret_head, *advantage = ret_head + (spec->dueling ? width : 0);
+        ret_head = advantage + all;
+        if (!spec->dueling) {
+            memcpy(advantage, grad, all * sizeof *grad);
+            continue;
+        }
+        for (size_t k = 0; k < width; k++) {
+            float sum = 0;
+            for (size_t a = 0; a < spec->actions; a++)
+                sum += grad[a * width + k];
+            value[k] = sum;
+            for (size_t a = 0; a < spec->actions; a++)
+                advantage[a * width + k] = grad[a * width + k] - sum / actions;
+        }
+    }
+}
+
+// --- the layers
+
+static gn_status check_fractions(const nn_net *net, nn_fractions fractions)
+{
+    bool implicit = net->layout.spec.cosines > 0;
+    if (implicit ? fractions.value && fractions.count > 0 && fractions.count <= net->max_quantiles
+                 : !fractions.value)
+        return GN_OK;
+    return gn_fail(GN_ERR_ARG, "nn_net: %zu quantile fractions are not in %d..%zu", fractions.count,
+                   implicit, implicit ? net->max_quantiles : 0);
+}
+
+// Row counts and input of layer `index` for a call about n rows; the last forward had `filled`.
+static nn_pass pass_at(const nn_net *net, uint32_t index, const float *parameter, const float *x,
+                       size_t n, size_t filled)
+{
+    const nn_layout *layout = &net->layout;
+    const nn_layer *layer = &layout->layer[index];
+    nn_pass pass = { .layer = layer,
+                     .slice = layout->slice + layer->slice,
+                     .parameter = parameter,
+                     .n = n,
+                     .filled = filled,
+                     .output = net->output[index],
+                     .memory = net->memory[index],
+                     .scratch = net->scratch,
+                     .fraction = net->fractions.value,
+                     .quantiles = 1 };
+    for (uint32_t i = 0; i < index; i++)
+        if (layout->layer[i].kind == &nn_cosine) {
+            pass.n *= net->fractions.count;
+            pass.filled *= net->fractions.count;
+        }
+    if (layer->kind == &nn_cosine)
+        pass.quantiles = net->fractions.count;
+    pass.input_rows_first = index == 0 || layout->layer[index - 1].rows_first;
+    const float *input = index == 0 ? x : net->output[index - 1];
+    pass.input = pass.input_rows_first ? (nn_matrix){ input, 1, layer->inputs }
+                                       : (nn_matrix){ input, pass.filled, 1 };
+    return pass;
 }
 
 gn_status nn_net_forward(nn_net *net, const float *parameter, const float *x, size_t n,
-                         float *ret_q)
+                         nn_fractions fractions, float *ret_out)
 {
     const nn_spec *spec = &net->layout.spec;
     if (n == 0 || n > net->max_batch)
         return gn_fail(GN_ERR_ARG, "nn_net_forward: %zu rows are not in 1..%zu", n, net->max_batch);
-    nn_matrix input = { x, 1, spec->inputs };
-    for (uint32_t i = 0; i <= spec->hidden_layers; i++) {
-        layer l = layer_at(&net->layout, i);
-        float *out = l.head ? net->head : net->hidden[i];
-        nn_matmul(l.outputs, n, l.inputs, (nn_matrix){ parameter + l.weight, 1, l.outputs }, input,
-                  parameter + l.bias, !l.head, out, n, net->scratch);
-        input = (nn_matrix){ out, n, 1 };
+    GN_TRY(check_fractions(net, fractions));
+    uint32_t last = net->layout.layer_count - 1;
+    bool wide = spec->width > 1, straight = wide && !spec->dueling;
+    net->filled = 0;
+    net->fractions = fractions;
+    for (uint32_t i = 0; i <= last; i++) {
+        nn_pass pass = pass_at(net, i, parameter, x, n, n);
+        if (i == last && straight)
+            pass.output = ret_out;
+        GN_TRY(pass.layer->kind->forward(&pass));
     }
-    for (size_t i = 0; i < n; i++)
-        read_head(spec, net->head + i, n, ret_q + i * spec->actions);
+    if (!wide)
+        read_narrow(spec, net->output[last], n, spec->cosines ? fractions.count : 1, ret_out);
+    else if (!straight)
+        read_wide(spec, net->output[last], n, ret_out);
     net->filled = n;
     return GN_OK;
-}
-
-// out[i] = sum of row i of g [rows, n]; side by side first (vectors), then one after the other.
-static void sum_each_row(const float *g, size_t rows, size_t n, float *ret_sum)
-{
-    for (size_t i = 0; i < rows; i++, g += n) {
-        float lane[LANES] = { 0 }, sum = 0;
-        size_t whole = n - n % LANES;
-        for (size_t j = 0; j < whole; j += LANES)
-            for (size_t v = 0; v < LANES; v++)
-                lane[v] += g[j + v];
-        for (size_t v = 0; v < LANES; v++)
-            sum += lane[v];
-        for (size_t j = whole; j < n; j++)
-            sum += g[j];
-        ret_sum[i] = sum;
-    }
-}
-
-// Clears g [rows, n] where the output [rows, stride] of the layer was not above 0.
-static void relu_backward(const float *restrict output, size_t stride, size_t rows, size_t n,
-                          float *restrict g)
-{
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < n; j++)
-            g[i * n + j] = output[i * stride + j] > 0 ? g[i * n + j] : 0;
 }
 
 static void clear_padding(const nn_layout *layout, float *buffer)
@@ -187,12 +265,13 @@ static void clear_padding(const nn_layout *layout, float *buffer)
         const nn_slice *slice = &layout->slice[i];
         size_t end = slice->offset + nn_slice_size(slice);
         size_t next = i + 1 < layout->slice_count ? slice[1].offset : layout->size;
-        memset(buffer + end, 0, (next - end) * sizeof *buffer);
+        size_t begin = slice->kind == NN_SLICE_DEVIATION ? slice->offset : end;
+        memset(buffer + begin, 0, (next - begin) * sizeof *buffer);
     }
 }
 
-gn_status nn_net_backward(nn_net *net, const float *parameter, const float *x, const float *grad_q,
-                          size_t n, float *ret_gradient)
+gn_status nn_net_backward(nn_net *net, const float *parameter, const float *x,
+                          const float *grad_out, size_t n, float *ret_gradient)
 {
     const nn_spec *spec = &net->layout.spec;
     if (n == 0 || n > net->filled)
@@ -200,54 +279,35 @@ gn_status nn_net_backward(nn_net *net, const float *parameter, const float *x, c
                        "nn_net_backward: %zu rows are not in 1..%zu, the rows of the "
                        "last forward",
                        n, net->filled);
-    for (size_t i = 0; i < n; i++)
-        write_head(spec, grad_q + i * spec->actions, n, net->head + i);
-    const float *g = net->head;
-    for (uint32_t i = spec->hidden_layers + 1; i-- > 0;) {
-        layer l = layer_at(&net->layout, i);
-        nn_matrix input = { x, 1, spec->inputs };
-        if (i > 0)
-            input = (nn_matrix){ net->hidden[i - 1], net->filled, 1 };
-        nn_matmul(l.inputs, l.outputs, n, input, (nn_matrix){ g, 1, n }, NULL, false,
-                  ret_gradient + l.weight, l.outputs, net->scratch);
-        sum_each_row(g, l.outputs, n, ret_gradient + l.bias);
-        if (i > 0) {
-            float *below = net->grad[i % 2];
-            nn_matmul(l.inputs, n, l.outputs, (nn_matrix){ parameter + l.weight, l.outputs, 1 },
-                      (nn_matrix){ g, n, 1 }, NULL, false, below, n, net->scratch);
-            relu_backward(input.data, input.row, l.inputs, n, below);
-            g = below;
-        }
+    uint32_t count = net->layout.layer_count;
+    if (spec->width > 1)
+        write_wide(spec, grad_out, n, net->grad[count % 2]);
+    else
+        write_narrow(spec, grad_out, n, spec->cosines ? net->fractions.count : 1,
+                     net->grad[count % 2]);
+    for (uint32_t i = count; i-- > 0;) {
+        nn_pass pass = pass_at(net, i, parameter, x, n, net->filled);
+        pass.grad_output = net->grad[(i + 1) % 2];
+        pass.grad_input = i > 0 ? net->grad[i % 2] : NULL;
+        pass.gradient = ret_gradient;
+        GN_TRY(pass.layer->kind->backward(&pass));
     }
     clear_padding(&net->layout, ret_gradient);
     return GN_OK;
 }
 
-// y += x W for one row: four rows of W at a time, so that y is loaded and stored less often.
-static void add_product(const float *x, size_t inputs, const float *weight, size_t outputs,
-                        float *restrict y)
+gn_status nn_net_act(nn_net *net, const float *parameter, const float *x, nn_fractions fractions,
+                     float *ret_out)
 {
-    size_t p = 0;
-    for (; p + 4 <= inputs; p += 4, weight += 4 * outputs)
-        for (size_t j = 0; j < outputs; j++)
-            y[j] += x[p] * weight[j] + x[p + 1] * weight[outputs + j] +
-                    x[p + 2] * weight[2 * outputs + j] + x[p + 3] * weight[3 * outputs + j];
-    for (; p < inputs; p++, weight += outputs)
-        for (size_t j = 0; j < outputs; j++)
-            y[j] += x[p] * weight[j];
-}
-
-void nn_net_act(nn_net *net, const float *parameter, const float *x, float *ret_q)
-{
-    const nn_spec *spec = &net->layout.spec;
-    for (uint32_t i = 0; i <= spec->hidden_layers; i++) {
-        layer l = layer_at(&net->layout, i);
+    if (!net->acts)
+        return nn_net_forward(net, parameter, x, 1, fractions, ret_out);
+    const nn_layout *layout = &net->layout;
+    for (uint32_t i = 0; i < layout->layer_count; i++) {
+        const nn_layer *layer = &layout->layer[i];
         float *out = net->act[i % 2];
-        memcpy(out, parameter + l.bias, l.outputs * sizeof *out);
-        add_product(x, l.inputs, parameter + l.weight, l.outputs, out);
-        for (size_t j = 0; !l.head && j < l.outputs; j++)
-            out[j] = out[j] < 0 ? 0 : out[j]; // keeps a NaN
+        layer->kind->act(layer, layout->slice + layer->slice, parameter, x, out);
         x = out;
     }
-    read_head(spec, x, 1, ret_q);
+    read_wide(&layout->spec, x, 1, ret_out);
+    return GN_OK;
 }

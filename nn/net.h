@@ -1,7 +1,8 @@
 // Forward and backward of the network of a layout, explicit, over preallocated activations. One
-// nn_net serves any number of parameter buffers (online, target): parameters are an argument.
+// nn_net serves any number of parameter buffers (online, target, with noise): parameters are an
+// argument.
 //
-// Nothing is allocated after create. Threads: one nn_net per thread.
+// Nothing of ours is allocated after create. Threads: one nn_net per thread.
 
 #ifndef NN_NET_H
 #define NN_NET_H
@@ -12,24 +13,37 @@ enum { NN_MAX_BATCH = 131072 };
 
 typedef struct nn_net nn_net;
 
-// max_batch: most rows of a forward, 1..NN_MAX_BATCH. Errors: GN_ERR_ARG, GN_ERR_MEMORY.
-gn_status nn_net_create(nn_net **ret_net, const nn_layout *layout, size_t max_batch);
+// Implicit quantiles: the fractions at which each row's distribution is asked for. `width` of the
+// outputs is then `count`. Empty ({ 0 }) for all other networks.
+typedef struct nn_fractions {
+    const float *value; // [n, count] in (0, 1)
+    size_t count;
+} nn_fractions;
+
+// max_batch: most rows of a forward, 1..NN_MAX_BATCH; max_quantiles: most fractions of a row.
+// Errors: GN_ERR_ARG, GN_ERR_MEMORY.
+gn_status nn_net_create(nn_net **ret_net, const nn_layout *layout, size_t max_batch,
+                        size_t max_quantiles);
 void nn_net_destroy(nn_net **net);
 
-// Values of n observations; keeps the activations for nn_net_backward.
-// Shapes: parameter: [layout->size]; x: [n, inputs]; ret_q: [n, actions].
+// Outputs for n observations; keeps the activations for nn_net_backward.
+// Shapes: parameter: [layout->size]; x: [n, inputs]; ret_out: [n, actions, width].
+// Errors: GN_ERR_ARG for the number of rows or fractions; GN_ERR_BACKEND of an encoder.
 gn_status nn_net_forward(nn_net *net, const float *parameter, const float *x, size_t n,
-                         float *ret_q);
+                         nn_fractions fractions, float *ret_out);
 
-// Gradient of sum(grad_q * q) with respect to the parameters, for the first n rows of the last
+// Gradient of sum(grad_out * out) with respect to the parameters, for the first n rows of the last
 // forward, which must have had the same parameter and x (more rows are fine). It may be called
-// again with another grad_q. Shapes: grad_q: [n, actions]; ret_gradient: [layout->size],
-// overwritten whole, padding 0.
-gn_status nn_net_backward(nn_net *net, const float *parameter, const float *x, const float *grad_q,
-                          size_t n, float *ret_gradient);
+// again with another grad_out. Shapes: grad_out: [n, actions, width]; ret_gradient:
+// [layout->size], overwritten whole, padding 0; of noisy layers the gradients of the deviations are
+// left 0 (nn/noise.h).
+gn_status nn_net_backward(nn_net *net, const float *parameter, const float *x,
+                          const float *grad_out, size_t n, float *ret_gradient);
 
-// Values of one observation, plain C, for acting: no library call.  Shapes: x: [inputs]; ret_q:
-// [actions].
-void nn_net_act(nn_net *net, const float *parameter, const float *x, float *ret_q);
+// Outputs for one observation, for acting. Networks of dense layers run in plain C and leave the
+// activations of the last forward alone; the others run a forward of one row.
+// Shapes: x: [inputs]; ret_out: [actions, width].
+gn_status nn_net_act(nn_net *net, const float *parameter, const float *x, nn_fractions fractions,
+                     float *ret_out);
 
 #endif

@@ -13,6 +13,12 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-
 
 enum { PREFIX = sizeof(uint64_t) };
 
+static void write_shape(gn_text *out, const nn_slice *slice, const char *between)
+{
+    for (uint32_t d = 0; d < slice->rank; d++)
+        gn_text_append(out, "%s%u", d ? between : "", slice->shape[d]);
+}
+
 static void write_header(gn_text *header, const nn_layout *layout)
 {
     size_t begin = 0;
@@ -20,10 +26,9 @@ static void write_header(gn_text *header, const nn_layout *layout)
     for (uint32_t i = 0; i < layout->slice_count; i++) {
         const nn_slice *slice = &layout->slice[i];
         size_t end = begin + nn_slice_size(slice) * sizeof(float);
-        gn_text_append(header, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%u", i ? "," : "",
-                       slice->name, slice->shape[0]);
-        if (slice->rank == 2)
-            gn_text_append(header, ",%u", slice->shape[1]);
+        gn_text_append(header, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[", i ? "," : "",
+                       slice->name);
+        write_shape(header, slice, ",");
         gn_text_append(header, "],\"data_offsets\":[%zu,%zu]}", begin, end);
         begin = end;
     }
@@ -63,19 +68,19 @@ static gn_status check_shape(const nn_slice *slice, json_t *shape)
     size_t rank = json_array_size(shape), d;
     json_t *item;
     bool same = rank == slice->rank;
-    gn_text found = { 0 };
+    gn_text found = { 0 }, wanted = { 0 };
     json_array_foreach(shape, d, item)
     {
-        same = same && json_integer_value(item) == slice->shape[d];
+        same = same && d < slice->rank && json_integer_value(item) == slice->shape[d];
         gn_text_append(&found, "%s%lld", d ? ", " : "", (long long)json_integer_value(item));
     }
+    write_shape(&wanted, slice, ", ");
     gn_status status = GN_OK;
     if (!same)
-        status = gn_fail(GN_ERR_FORMAT,
-                         slice->rank == 2 ? "safetensors: %s has shape [%s], must be [%u, %u]"
-                                          : "safetensors: %s has shape [%s], must be [%u]",
-                         slice->name, gn_text_data(&found), slice->shape[0], slice->shape[1]);
+        status = gn_fail(GN_ERR_FORMAT, "safetensors: %s has shape [%s], must be [%s]", slice->name,
+                         gn_text_data(&found), gn_text_data(&wanted));
     gn_text_free(&found);
+    gn_text_free(&wanted);
     return status;
 }
 

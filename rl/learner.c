@@ -28,9 +28,10 @@ struct rl_learner {
 
 gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config, const env_spec *spec)
 {
-    nn_spec shape;
-    GN_TRY(nn_spec_from_config(&shape, &config->network, (uint32_t)spec->observation_elements,
-                               spec->actions, config->agent.dueling));
+    nn_spec shape = { .inputs = (uint32_t)spec->observation_elements,
+                      .actions = spec->actions,
+                      .dueling = config->agent.dueling };
+    GN_TRY(nn_spec_configure(&shape, &config->network));
     rl_learner *learner = NULL;
     GN_TRY(gn_alloc(&learner, 1, sizeof *learner));
     learner->agent = config->agent;
@@ -41,7 +42,7 @@ gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config, c
     gn_status status = nn_layout_create(&learner->layout, &shape);
     size_t size = learner->layout.size;
     if (status == GN_OK)
-        status = nn_net_create(&learner->net, &learner->layout, 2 * rows);
+        status = nn_net_create(&learner->net, &learner->layout, 2 * rows, 1);
 
     const struct {
         float **block;
@@ -115,10 +116,10 @@ static gn_status compute_goals(rl_learner *learner)
     const float *next_observation = learner->observation + rows * layout->spec.inputs;
     size_t online_rows = learner->agent.double_q ? 2 * rows : rows;
 
-    GN_TRY(
-        nn_net_forward(learner->net, learner->target, next_observation, rows, learner->target_q));
+    GN_TRY(nn_net_forward(learner->net, learner->target, next_observation, rows,
+                          (nn_fractions){ 0 }, learner->target_q));
     GN_TRY(nn_net_forward(learner->net, learner->online, learner->observation, online_rows,
-                          learner->q));
+                          (nn_fractions){ 0 }, learner->q));
     const float *chooser =
         learner->agent.double_q ? learner->q + rows * actions : learner->target_q;
     const replay_batch *batch = learner->batch;
@@ -240,7 +241,7 @@ void rl_learner_update_target(rl_learner *learner)
 
 int32_t rl_learner_greedy(rl_learner *learner, const float *observation)
 {
-    nn_net_act(learner->net, learner->online, observation, learner->q);
+    (void)nn_net_act(learner->net, learner->online, observation, (nn_fractions){ 0 }, learner->q);
     return argmax(learner->q, learner->layout.spec.actions);
 }
 

@@ -13,9 +13,12 @@ static void slices_lie_where_the_header_says(void **state)
     };
     expect_ok(nn_layout_create(&layout, &spec));
     const nn_slice expected[] = {
-        { "layer0.weight", 2, { 4, 5 }, 0 },  { "layer0.bias", 1, { 5, 1 }, 32 },
-        { "layer1.weight", 2, { 5, 3 }, 48 }, { "layer1.bias", 1, { 3, 1 }, 64 },
-        { "head.weight", 2, { 3, 3 }, 80 },   { "head.bias", 1, { 3, 1 }, 96 },
+        { "layer0.weight", 2, { 4, 5, 1, 1 }, NN_SLICE_UNIFORM, 4, 0 },
+        { "layer0.bias", 1, { 5, 1, 1, 1 }, NN_SLICE_UNIFORM, 4, 32 },
+        { "layer1.weight", 2, { 5, 3, 1, 1 }, NN_SLICE_UNIFORM, 5, 48 },
+        { "layer1.bias", 1, { 3, 1, 1, 1 }, NN_SLICE_UNIFORM, 5, 64 },
+        { "head.weight", 2, { 3, 3, 1, 1 }, NN_SLICE_UNIFORM, 3, 80 },
+        { "head.bias", 1, { 3, 1, 1, 1 }, NN_SLICE_UNIFORM, 3, 96 },
     };
     assert_int_equal(layout.slice_count, 6);
     assert_int_equal(layout.size, 112);
@@ -23,8 +26,9 @@ static void slices_lie_where_the_header_says(void **state)
     for (int i = 0; i < 6; i++) {
         assert_string_equal(layout.slice[i].name, expected[i].name);
         assert_int_equal(layout.slice[i].rank, expected[i].rank);
-        assert_int_equal(layout.slice[i].shape[0], expected[i].shape[0]);
-        assert_int_equal(layout.slice[i].shape[1], expected[i].shape[1]);
+        for (int d = 0; d < 4; d++)
+            assert_int_equal(layout.slice[i].shape[d], expected[i].shape[d]);
+        assert_int_equal(layout.slice[i].fan_in, expected[i].fan_in);
         assert_int_equal(layout.slice[i].offset, expected[i].offset);
     }
 }
@@ -72,8 +76,8 @@ static void spec_comes_from_options(void **state)
     const gn_option_section sections[] = { { "network", "test", nn_network_options, &config },
                                            { 0 } };
     gn_options_reset(sections);
-    nn_spec spec;
-    expect_ok(nn_spec_from_config(&spec, &config, 10, 3, true));
+    nn_spec spec = { .inputs = 10, .actions = 3, .dueling = true };
+    expect_ok(nn_spec_configure(&spec, &config));
     assert_int_equal(spec.inputs, 10);
     assert_int_equal(spec.actions, 3);
     assert_true(spec.dueling);
@@ -83,10 +87,10 @@ static void spec_comes_from_options(void **state)
 
     expect_ok(gn_options_set(sections, "network.hidden", "64,1.5"));
     expect_fails(GN_ERR_CONFIG, "network.hidden: 1.5 is not a whole number",
-                 nn_spec_from_config(&spec, &config, 10, 3, true));
+                 nn_spec_configure(&spec, &config));
     expect_ok(gn_options_set(sections, "network.hidden", "1,2,3,4,5,6,7,8,9"));
     expect_fails(GN_ERR_CONFIG, "network.hidden: 9 layers, at most 8",
-                 nn_spec_from_config(&spec, &config, 10, 3, true));
+                 nn_spec_configure(&spec, &config));
     assert_int_equal(spec.hidden[0], 128); // untouched by the failures
 }
 

@@ -33,11 +33,12 @@ static float *allocate_scratch(size_t k)
     return scratch;
 }
 
-static void check_product(size_t m, size_t n, size_t k, nn_matrix a, nn_matrix b, bool relu)
+static void check_product(size_t m, size_t n, size_t k, nn_matrix a, nn_matrix b, nn_bias from,
+                          bool relu)
 {
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
-            double sum = bias[i];
+            double sum = from.row ? from.row[i] : from.column ? from.column[j] : 0;
             for (size_t p = 0; p < k; p++)
                 sum += (double)a.data[i * a.row + p * a.column] * b.data[p * b.row + j * b.column];
             if (relu && sum < 0)
@@ -60,11 +61,12 @@ static void equals_the_naive_product(void **state)
     for (size_t shape = 0; shape < SIZES * SIZES * SIZES; shape++) {
         size_t m = sizes[shape % SIZES], n = sizes[shape / SIZES % SIZES];
         size_t k = sizes[shape / SIZES / SIZES];
-        unsigned variant = (unsigned)test_rng_below(&rng, 8);
+        unsigned variant = (unsigned)test_rng_below(&rng, 24);
         nn_matrix a = matrix(a_data, m, k, variant & 1), b = matrix(b_data, k, n, variant & 2);
+        const nn_bias biases[] = { { .row = bias }, { .column = bias }, { 0 } };
         out[m * n] = 77;
-        nn_matmul(m, n, k, a, b, bias, variant & 4, out, n, scratch);
-        check_product(m, n, k, a, b, variant & 4);
+        nn_matmul(m, n, k, a, b, biases[variant / 8], variant & 4, out, n, scratch);
+        check_product(m, n, k, a, b, biases[variant / 8], variant & 4);
     }
     gn_free(&scratch);
 }
@@ -78,8 +80,8 @@ static void equals_the_product_of_libtorch(void **state)
     fill(&rng, a_data, M * K);
     fill(&rng, b_data, K * N);
     float *scratch = allocate_scratch(K);
-    nn_matmul(M, N, K, (nn_matrix){ a_data, 1, M }, (nn_matrix){ b_data, N, 1 }, NULL, false, out,
-              N, scratch);
+    nn_matmul(M, N, K, (nn_matrix){ a_data, 1, M }, (nn_matrix){ b_data, N, 1 }, (nn_bias){ 0 },
+              false, out, N, scratch);
 
     torch_tensor *a, *b, *product;
     expect_ok(torch_tensor_wrap(&a, a_data, 2, (int64_t[]){ M, K }, (int64_t[]){ 1, M }));
@@ -106,13 +108,13 @@ static void an_output_is_the_same_in_any_company(void **state)
     fill(&rng, bias, MAX);
     float *scratch = allocate_scratch(K);
     nn_matrix a = { a_data, K, 1 }, b = { b_data, N, 1 };
-    nn_matmul(M, N, K, a, b, bias, true, out, N, scratch);
+    nn_matmul(M, N, K, a, b, (nn_bias){ .row = bias }, true, out, N, scratch);
     for (int round = 0; round < 200; round++) {
         size_t i = test_rng_below(&rng, M), j = test_rng_below(&rng, N);
         size_t m = 1 + test_rng_below(&rng, M - i), n = 1 + test_rng_below(&rng, N - j);
         float *shifted = part + test_rng_below(&rng, 16);
         nn_matmul(m, n, K, (nn_matrix){ a_data + i * K, K, 1 }, (nn_matrix){ b_data + j, N, 1 },
-                  bias + i, true, shifted, n, scratch);
+                  (nn_bias){ .row = bias + i }, true, shifted, n, scratch);
         for (size_t row = 0; row < m; row++)
             assert_memory_equal(shifted + row * n, out + (i + row) * N + j, n * sizeof *out);
     }
@@ -124,9 +126,9 @@ static void relu_keeps_a_nan(void **state)
     (void)state;
     float *scratch = allocate_scratch(1), minus = -1, nan = NAN, result;
     nn_matrix one = { (float[]){ 1 }, 1, 1 };
-    nn_matmul(1, 1, 1, one, (nn_matrix){ &minus, 1, 1 }, NULL, true, &result, 1, scratch);
+    nn_matmul(1, 1, 1, one, (nn_matrix){ &minus, 1, 1 }, (nn_bias){ 0 }, true, &result, 1, scratch);
     assert_true(result == 0);
-    nn_matmul(1, 1, 1, one, (nn_matrix){ &nan, 1, 1 }, NULL, true, &result, 1, scratch);
+    nn_matmul(1, 1, 1, one, (nn_matrix){ &nan, 1, 1 }, (nn_bias){ 0 }, true, &result, 1, scratch);
     assert_true(isnan(result));
     gn_free(&scratch);
 }

@@ -1,4 +1,5 @@
-// Forward and backward against autograd and finite differences, both in double precision.
+// Forward and backward of every kind of layer and head against autograd and finite differences,
+// both in double precision.
 
 #include "nn/net.h"
 
@@ -7,6 +8,7 @@
 
 #include "base/mem.h"
 #include "nn/loss.h"
+#include "nn/noise.h"
 #include "nn/optimizer.h"
 #include "shim/torch.h"
 #include "tests/support/autograd_oracle.h"
@@ -24,15 +26,72 @@ static const nn_spec specs[] = {
       .hidden_layers = 8,
       .hidden = { 9, 8, 7, 16, 15, 32, 31, 10 },
       .dueling = true },
+    // Wide heads.
+    { .inputs = 3, .actions = 2, .width = 5 },
+    { .inputs = 9,
+      .actions = 3,
+      .width = 51,
+      .hidden_layers = 1,
+      .hidden = { 33 },
+      .dueling = true },
+    { .inputs = 2, .actions = 17, .width = 2, .hidden_layers = 1, .hidden = { 7 } },
+    // Normalised layers.
+    { .inputs = 6, .actions = 3, .hidden_layers = 1, .hidden = { 17 }, .layer_norm = true },
+    { .inputs = 6,
+      .actions = 2,
+      .width = 3,
+      .hidden_layers = 3,
+      .hidden = { 24, 9, 40 },
+      .layer_norm = true,
+      .dueling = true },
+    // Implicit quantiles: after the observation, the only, and the last but one hidden layer.
+    { .inputs = 5, .actions = 2, .cosines = 3 },
+    { .inputs = 5, .actions = 3, .cosines = 64, .hidden_layers = 1, .hidden = { 17 } },
+    { .inputs = 7,
+      .actions = 3,
+      .cosines = 16,
+      .hidden_layers = 2,
+      .hidden = { 20, 33 },
+      .layer_norm = true,
+      .dueling = true },
+    // Noise.
+    { .inputs = 4,
+      .actions = 2,
+      .hidden_layers = 2,
+      .hidden = { 12, 9 },
+      .noisy = true,
+      .noise_scale = 0.5,
+      .dueling = true },
+    { .inputs = 4,
+      .actions = 2,
+      .width = 7,
+      .hidden_layers = 1,
+      .hidden = { 33 },
+      .noisy = true,
+      .noise_scale = 0.5 },
+    { .inputs = 4,
+      .actions = 2,
+      .cosines = 8,
+      .hidden_layers = 2,
+      .hidden = { 8, 8 },
+      .noisy = true,
+      .noise_scale = 0.5,
+      .layer_norm = true },
 };
-enum { SPECS = sizeof specs / sizeof *specs };
+enum { SPECS = sizeof specs / sizeof *specs, IMPLICIT = 13 };
+
+enum { QUANTILES = 5 };
 
 // A network with random parameters and a random batch.
 typedef struct fixture {
     nn_layout layout;
     nn_net *net;
-    size_t n;
-    float *parameter, *gradient, *x, *q, *grad_q;
+    nn_noise *noise; // NULL unless the spec says so
+    size_t n, values; // values: outputs a row
+    float *parameter, *gradient, *x, *out, *grad_out;
+    float *factor; // what the deviations are multiplied with, where the weights lie; NULL
+    nn_fractions fractions;
+    float *fraction;
 } fixture;
 
 static void fill(test_rng *rng, float *data, size_t count)
@@ -41,32 +100,78 @@ static void fill(test_rng *rng, float *data, size_t count)
         data[i] = (float)(2 * test_rng_unit(rng) - 1);
 }
 
+// The factors are the weights that come of deviations of 1 around 0.
+static void draw_noise(fixture *f, uint64_t seed)
+{
+    gn_random random = gn_random_stream(seed, GN_RANDOM_NOISE, 0);
+    expect_ok(nn_noise_create(&f->noise, &f->layout));
+    expect_ok(gn_alloc(&f->factor, f->layout.size, sizeof(float)));
+    nn_noise_draw(f->noise, &random);
+    for (uint32_t i = 0; i < f->layout.slice_count; i++)
+        for (size_t j = 0; j < nn_slice_size(&f->layout.slice[i]); j++)
+            f->factor[f->layout.slice[i].offset + j] =
+                f->layout.slice[i].kind == NN_SLICE_DEVIATION;
+    memcpy(f->factor, nn_noise_apply(f->noise, f->factor), f->layout.size * sizeof(float));
+}
+
 static fixture set_up(const nn_spec *spec, size_t n, uint64_t seed)
 {
     fixture f = { .n = n };
     expect_ok(nn_layout_create(&f.layout, spec));
-    expect_ok(nn_net_create(&f.net, &f.layout, n));
+    expect_ok(nn_net_create(&f.net, &f.layout, n, QUANTILES));
+    f.values = spec->actions * (spec->cosines ? QUANTILES : f.layout.spec.width);
     expect_ok(gn_alloc(&f.parameter, f.layout.size, sizeof(float)));
     expect_ok(gn_alloc(&f.gradient, f.layout.size, sizeof(float)));
     expect_ok(gn_alloc(&f.x, n * spec->inputs, sizeof(float)));
-    expect_ok(gn_alloc(&f.q, n * spec->actions, sizeof(float)));
-    expect_ok(gn_alloc(&f.grad_q, n * spec->actions, sizeof(float)));
+    expect_ok(gn_alloc(&f.out, n * f.values, sizeof(float)));
+    expect_ok(gn_alloc(&f.grad_out, n * f.values, sizeof(float)));
+    expect_ok(gn_alloc(&f.fraction, n * QUANTILES, sizeof(float)));
     gn_random random = gn_random_stream(seed, GN_RANDOM_TEST, 0);
     nn_layout_initialise(&f.layout, &random, f.parameter);
     test_rng rng = test_rng_seed(seed);
     fill(&rng, f.x, n * spec->inputs);
-    fill(&rng, f.grad_q, n * spec->actions);
+    fill(&rng, f.grad_out, n * f.values);
+    for (size_t i = 0; i < n * QUANTILES; i++)
+        f.fraction[i] = (float)test_rng_unit(&rng);
+    if (spec->cosines)
+        f.fractions = (nn_fractions){ f.fraction, QUANTILES };
+    if (spec->noisy)
+        draw_noise(&f, seed);
     return f;
 }
 
 static void tear_down(fixture *f)
 {
     nn_net_destroy(&f->net);
+    nn_noise_destroy(&f->noise);
     gn_free(&f->parameter);
     gn_free(&f->gradient);
     gn_free(&f->x);
-    gn_free(&f->q);
-    gn_free(&f->grad_q);
+    gn_free(&f->out);
+    gn_free(&f->grad_out);
+    gn_free(&f->factor);
+    gn_free(&f->fraction);
+}
+
+// What the network computes with.
+static const float *used(const fixture *f)
+{
+    return f->noise ? nn_noise_apply(f->noise, f->parameter) : f->parameter;
+}
+
+static void forward(fixture *f, const float *x, size_t n, float *ret_out)
+{
+    nn_fractions fractions = f->fractions;
+    size_t first = (size_t)(x - f->x) / f->layout.spec.inputs;
+    fractions.value += fractions.value ? first * QUANTILES : 0;
+    expect_ok(nn_net_forward(f->net, used(f), x, n, fractions, ret_out));
+}
+
+static void backward(fixture *f, const float *grad_out, size_t n, float *ret_gradient)
+{
+    expect_ok(nn_net_backward(f->net, used(f), f->x, grad_out, n, ret_gradient));
+    if (f->noise)
+        nn_noise_backward(f->noise, ret_gradient);
 }
 
 // Differences are relative to the largest expected value.
@@ -81,6 +186,36 @@ static void check_close(const float *actual, const double *expected, size_t coun
             fail_msg("%s, element %zu: %g, must be %g", what, i, actual[i], expected[i]);
 }
 
+// Outputs and gradient in double precision.
+typedef struct reference {
+    double *parameter, *out, *gradient;
+} reference;
+
+static void run_oracle(const fixture *f, reference *r)
+{
+    oracle_network(&f->layout, r->parameter, f->factor, f->x, f->fractions, f->grad_out, f->n,
+                   r->out, r->gradient);
+}
+
+static reference reference_of(const fixture *f)
+{
+    reference r;
+    expect_ok(gn_alloc(&r.parameter, f->layout.size, sizeof *r.parameter));
+    expect_ok(gn_alloc(&r.out, f->n * f->values, sizeof *r.out));
+    expect_ok(gn_alloc(&r.gradient, f->layout.size, sizeof *r.gradient));
+    for (size_t i = 0; i < f->layout.size; i++)
+        r.parameter[i] = f->parameter[i];
+    run_oracle(f, &r);
+    return r;
+}
+
+static void reference_free(reference *r)
+{
+    gn_free(&r->parameter);
+    gn_free(&r->out);
+    gn_free(&r->gradient);
+}
+
 static void equals_autograd(void **state)
 {
     (void)state;
@@ -88,54 +223,31 @@ static void equals_autograd(void **state)
     for (size_t s = 0; s < SPECS; s++)
         for (size_t r = 0; r < 4; r++) {
             fixture f = set_up(&specs[s], rows[r], s + 1);
-            size_t values = f.n * specs[s].actions;
-            double *q, *gradient;
-            expect_ok(gn_alloc(&q, values, sizeof *q));
-            expect_ok(gn_alloc(&gradient, f.layout.size, sizeof *gradient));
+            reference expected = reference_of(&f);
             memset(f.gradient, 0xff, f.layout.size * sizeof *f.gradient);
-            oracle_network(&f.layout, f.parameter, f.x, f.grad_q, f.n, q, gradient);
-            expect_ok(nn_net_forward(f.net, f.parameter, f.x, f.n, f.q));
-            expect_ok(nn_net_backward(f.net, f.parameter, f.x, f.grad_q, f.n, f.gradient));
-            check_close(f.q, q, values, 1e-5, "values");
-            check_close(f.gradient, gradient, f.layout.size, 1e-5, "gradient");
+            forward(&f, f.x, f.n, f.out);
+            backward(&f, f.grad_out, f.n, f.gradient);
+            check_close(f.out, expected.out, f.n * f.values, 1e-5, "outputs");
+            check_close(f.gradient, expected.gradient, f.layout.size, 1e-5, "gradient");
             for (uint32_t i = 0; i < f.layout.slice_count; i++) {
                 const nn_slice *slice = &f.layout.slice[i];
-                check_close(f.gradient + slice->offset, gradient + slice->offset,
+                check_close(f.gradient + slice->offset, expected.gradient + slice->offset,
                             nn_slice_size(slice), 1e-5, slice->name);
             }
-            gn_free(&q);
-            gn_free(&gradient);
+            reference_free(&expected);
             tear_down(&f);
         }
 }
 
-// sum(grad_q * q) by a naive forward in double precision.
-static double naive_sum(const fixture *f, const double *parameter)
+static double sum_with(const fixture *f, reference *r, size_t index, double value)
 {
-    const nn_spec *spec = &f->layout.spec;
-    double total = 0, in[256], out[256];
-    for (size_t row = 0; row < f->n; row++) {
-        for (size_t i = 0; i < spec->inputs; i++)
-            in[i] = f->x[row * spec->inputs + i];
-        for (uint32_t l = 0; l <= spec->hidden_layers; l++) {
-            const nn_slice *weight = &f->layout.slice[2 * l], *bias = weight + 1;
-            for (size_t j = 0; j < weight->shape[1]; j++) {
-                out[j] = parameter[bias->offset + j];
-                for (size_t i = 0; i < weight->shape[0]; i++)
-                    out[j] += in[i] * parameter[weight->offset + i * weight->shape[1] + j];
-                if (l < spec->hidden_layers && out[j] < 0)
-                    out[j] = 0;
-            }
-            memcpy(in, out, sizeof in);
-        }
-        double mean = 0;
-        for (size_t a = 0; spec->dueling && a < spec->actions; a++)
-            mean += in[1 + a] / spec->actions;
-        for (size_t a = 0; a < spec->actions; a++)
-            total += f->grad_q[row * spec->actions + a] *
-                     (spec->dueling ? in[0] + in[1 + a] - mean : in[a]);
-    }
-    return total;
+    double before = r->parameter[index], sum = 0;
+    r->parameter[index] = value;
+    run_oracle(f, r);
+    r->parameter[index] = before;
+    for (size_t i = 0; i < f->n * f->values; i++)
+        sum += f->grad_out[i] * r->out[i];
+    return sum;
 }
 
 static void equals_finite_differences(void **state)
@@ -144,26 +256,19 @@ static void equals_finite_differences(void **state)
     const double h = 1e-6;
     for (size_t s = 0; s < SPECS; s++) {
         fixture f = set_up(&specs[s], 5, s + 100);
-        double *parameter;
-        expect_ok(gn_alloc(&parameter, f.layout.size, sizeof *parameter));
-        for (size_t i = 0; i < f.layout.size; i++)
-            parameter[i] = f.parameter[i];
-        expect_ok(nn_net_forward(f.net, f.parameter, f.x, f.n, f.q));
-        expect_ok(nn_net_backward(f.net, f.parameter, f.x, f.grad_q, f.n, f.gradient));
+        reference r = reference_of(&f);
+        forward(&f, f.x, f.n, f.out);
+        backward(&f, f.grad_out, f.n, f.gradient);
         test_rng rng = test_rng_seed(s);
-        for (int round = 0; round < 200; round++) {
+        for (int round = 0; round < 100; round++) {
             size_t i = test_rng_below(&rng, f.layout.size);
-            double centre = parameter[i];
-            parameter[i] = centre + h;
-            double above = naive_sum(&f, parameter);
-            parameter[i] = centre - h;
-            double below = naive_sum(&f, parameter);
-            parameter[i] = centre;
-            bool padding = above == below && f.gradient[i] == 0;
-            if (!padding)
-                assert_float_equal(f.gradient[i], (above - below) / (2 * h), 2e-5);
+            double above = sum_with(&f, &r, i, f.parameter[i] + h);
+            double below = sum_with(&f, &r, i, f.parameter[i] - h);
+            double expected = (above - below) / (2 * h);
+            if (!(fabs(f.gradient[i] - expected) < 2e-5 * (1 + fabs(expected))))
+                fail_msg("spec %zu, parameter %zu: %g, must be %g", s, i, f.gradient[i], expected);
         }
-        gn_free(&parameter);
+        reference_free(&r);
         tear_down(&f);
     }
 }
@@ -174,14 +279,14 @@ static void a_row_is_the_same_in_any_batch(void **state)
     enum { N = 75 };
     for (size_t s = 0; s < SPECS; s++) {
         fixture f = set_up(&specs[s], N, s + 1);
-        size_t inputs = specs[s].inputs, actions = specs[s].actions;
-        float part[N * 17];
-        expect_ok(nn_net_forward(f.net, f.parameter, f.x, N, f.q));
+        float part[N * 153];
+        assert_true(f.values <= 153);
+        forward(&f, f.x, N, f.out);
         test_rng rng = test_rng_seed(s);
         for (int round = 0; round < 20; round++) {
             size_t first = test_rng_below(&rng, N), n = 1 + test_rng_below(&rng, N - first);
-            expect_ok(nn_net_forward(f.net, f.parameter, f.x + first * inputs, n, part));
-            assert_memory_equal(part, f.q + first * actions, n * actions * sizeof *part);
+            forward(&f, f.x + first * specs[s].inputs, n, part);
+            assert_memory_equal(part, f.out + first * f.values, n * f.values * sizeof *part);
         }
         tear_down(&f);
     }
@@ -192,15 +297,17 @@ static void act_gives_the_values_of_forward(void **state)
     (void)state;
     for (size_t s = 0; s < SPECS; s++) {
         fixture f = set_up(&specs[s], 20, s + 1);
-        size_t actions = specs[s].actions;
-        expect_ok(nn_net_forward(f.net, f.parameter, f.x, f.n, f.q));
+        forward(&f, f.x, f.n, f.out);
         for (size_t row = 0; row < f.n; row++) {
-            float q[17], again[17];
-            nn_net_act(f.net, f.parameter, f.x + row * specs[s].inputs, q);
-            nn_net_act(f.net, f.parameter, f.x + row * specs[s].inputs, again);
-            assert_memory_equal(q, again, actions * sizeof *q);
-            for (size_t a = 0; a < actions; a++)
-                assert_float_equal(q[a], f.q[row * actions + a], 1e-5);
+            float out[153], again[153];
+            const float *x = f.x + row * specs[s].inputs;
+            nn_fractions fractions = f.fractions;
+            fractions.value += fractions.value ? row * QUANTILES : 0;
+            expect_ok(nn_net_act(f.net, used(&f), x, fractions, out));
+            expect_ok(nn_net_act(f.net, used(&f), x, fractions, again));
+            assert_memory_equal(out, again, f.values * sizeof *out);
+            for (size_t i = 0; i < f.values; i++)
+                assert_float_equal(out[i], f.out[row * f.values + i], 1e-5);
         }
         tear_down(&f);
     }
@@ -215,14 +322,14 @@ static void backward_of_the_first_rows(void **state)
         fixture f = set_up(&specs[s], 60, s + 1);
         float *whole;
         expect_ok(gn_alloc(&whole, f.layout.size, sizeof *whole));
-        expect_ok(nn_net_forward(f.net, f.parameter, f.x, 60, f.q));
-        expect_ok(nn_net_backward(f.net, f.parameter, f.x, f.grad_q, 30, whole));
-        expect_ok(nn_net_forward(f.net, f.parameter, f.x, 30, f.q));
-        expect_ok(nn_net_backward(f.net, f.parameter, f.x, f.grad_q, 30, f.gradient));
+        forward(&f, f.x, 60, f.out);
+        backward(&f, f.grad_out, 30, whole);
+        forward(&f, f.x, 30, f.out);
+        backward(&f, f.grad_out, 30, f.gradient);
         assert_memory_equal(whole, f.gradient, f.layout.size * sizeof *whole);
         // Again from the same activations, after a gradient of other values.
-        expect_ok(nn_net_backward(f.net, f.parameter, f.x, f.q, 30, f.gradient));
-        expect_ok(nn_net_backward(f.net, f.parameter, f.x, f.grad_q, 30, f.gradient));
+        backward(&f, f.out, 30, f.gradient);
+        backward(&f, f.grad_out, 30, f.gradient);
         assert_memory_equal(whole, f.gradient, f.layout.size * sizeof *whole);
         gn_free(&whole);
         tear_down(&f);
@@ -245,9 +352,10 @@ static void an_update_allocates_nothing(void **state)
     uint64_t allocations = gn_mem_allocations(), tensors = torch_tensors_created();
     double first = 0, loss = 0;
     for (int update = 0; update < 100; update++) {
-        expect_ok(nn_net_forward(f.net, f.parameter, f.x, N, f.q));
-        loss = nn_huber_loss(f.q, action, target, weight, N, specs[3].actions, 1, error, f.grad_q);
-        expect_ok(nn_net_backward(f.net, f.parameter, f.x, f.grad_q, N, f.gradient));
+        forward(&f, f.x, N, f.out);
+        loss =
+            nn_huber_loss(f.out, action, target, weight, N, specs[3].actions, 1, error, f.grad_out);
+        backward(&f, f.grad_out, N, f.gradient);
         expect_ok(nn_optimizer_step(optimizer, NULL));
         if (update == 0)
             first = loss;
@@ -265,16 +373,26 @@ static void refuses_wrong_row_counts(void **state)
     (void)state;
     fixture f = set_up(&specs[2], 8, 1);
     nn_net *net = NULL;
-    expect_fails(GN_ERR_ARG, "max_batch 0", nn_net_create(&net, &f.layout, 0));
+    const nn_fractions none = { 0 };
+    expect_fails(GN_ERR_ARG, "max_batch 0", nn_net_create(&net, &f.layout, 0, 1));
     expect_fails(GN_ERR_ARG, "max_batch 131073 is not in 1..131072",
-                 nn_net_create(&net, &f.layout, 131073));
+                 nn_net_create(&net, &f.layout, 131073, 1));
     expect_fails(GN_ERR_ARG, "0 rows are not in 1..8",
-                 nn_net_forward(f.net, f.parameter, f.x, 0, f.q));
+                 nn_net_forward(f.net, f.parameter, f.x, 0, none, f.out));
     expect_fails(GN_ERR_ARG, "9 rows are not in 1..8",
-                 nn_net_forward(f.net, f.parameter, f.x, 9, f.q));
-    expect_ok(nn_net_forward(f.net, f.parameter, f.x, 4, f.q));
+                 nn_net_forward(f.net, f.parameter, f.x, 9, none, f.out));
+    forward(&f, f.x, 4, f.out);
     expect_fails(GN_ERR_ARG, "5 rows are not in 1..4",
-                 nn_net_backward(f.net, f.parameter, f.x, f.grad_q, 5, f.gradient));
+                 nn_net_backward(f.net, f.parameter, f.x, f.grad_out, 5, f.gradient));
+    expect_fails(
+        GN_ERR_ARG, "5 quantile fractions are not in 0..0",
+        nn_net_forward(f.net, f.parameter, f.x, 4, (nn_fractions){ f.fraction, QUANTILES }, f.out));
+    tear_down(&f);
+    f = set_up(&specs[IMPLICIT], 8, 1);
+    expect_fails(GN_ERR_ARG, "0 quantile fractions are not in 1..5",
+                 nn_net_forward(f.net, f.parameter, f.x, 4, none, f.out));
+    expect_fails(GN_ERR_ARG, "6 quantile fractions are not in 1..5",
+                 nn_net_act(f.net, f.parameter, f.x, (nn_fractions){ f.fraction, 6 }, f.out));
     tear_down(&f);
 }
 
@@ -288,7 +406,7 @@ static void create_survives_each_failing_allocation(void **state)
     for (uint64_t nth = 1; status != GN_OK; nth++) {
         nn_net *net = NULL;
         gn_mem_fail_at(nth);
-        status = nn_net_create(&net, &layout, 8);
+        status = nn_net_create(&net, &layout, 8, 1);
         gn_mem_fail_at(0);
         if (status != GN_OK) {
             assert_int_equal(status, GN_ERR_MEMORY);

@@ -185,9 +185,9 @@ static void values_of(bench *b, const float *parameter, unsigned char record, fl
 {
     nn_net *net = NULL;
     float observation[STATES];
-    expect_ok(nn_net_create(&net, rl_learner_layout(b->learner), 1));
+    expect_ok(nn_net_create(&net, rl_learner_layout(b->learner), 1, 1));
     chain_decode(NULL, &record, 1, 1, observation);
-    nn_net_act(net, parameter, observation, ret_q);
+    expect_ok(nn_net_act(net, parameter, observation, (nn_fractions){ 0 }, ret_q));
     nn_net_destroy(&net);
 }
 
@@ -342,7 +342,7 @@ static double naive_square(bench *b, size_t rows, size_t first, size_t stride)
     expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, rows, 1));
     expect_ok(replay_buffer_sample(
         b->buffer, &(replay_draw){ { agent->n_step }, 1, agent->gamma, 1 }, &random, batch));
-    expect_ok(nn_net_create(&net, layout, rows));
+    expect_ok(nn_net_create(&net, layout, rows, 1));
     expect_ok(gn_alloc(&gradient, layout->size, sizeof *gradient));
     expect_ok(gn_alloc(&x, rows * STATES, sizeof *x));
     expect_ok(gn_alloc(&q, rows * 2, sizeof *q));
@@ -357,7 +357,7 @@ static double naive_square(bench *b, size_t rows, size_t first, size_t stride)
             (float)(batch->weight[i] * (value[batch->action[i]] - goal) * (double)stride /
                     (double)rows);
     }
-    expect_ok(nn_net_forward(net, online, x, n, q));
+    expect_ok(nn_net_forward(net, online, x, n, (nn_fractions){ 0 }, q));
     expect_ok(nn_net_backward(net, online, x, grad_q, n, gradient));
     double sum = 0;
     for (size_t i = 0; i < layout->size; i++)

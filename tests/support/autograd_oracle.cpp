@@ -1,5 +1,6 @@
 extern "C" {
 #include "tests/support/autograd_oracle.h"
+#include "nn/layer.h"
 }
 
 #include <cmath>
@@ -24,32 +25,113 @@ void copy_out(const at::Tensor &tensor, double *ret_out)
     at::Tensor dense = tensor.detach().contiguous();
     std::memcpy(ret_out, dense.data_ptr<double>(), static_cast<size_t>(dense.numel()) * 8);
 }
+
+// A network being run: parameters as one leaf, values row by row.
+struct run {
+    const nn_layout *layout;
+    at::Tensor flat, noise; // noise: undefined without
+    nn_fractions fractions;
+    int64_t rows;
+    at::Tensor y; // [rows, features]
+
+    at::Tensor parameter(uint32_t index) const
+    {
+        return part(flat, index);
+    }
+
+    at::Tensor part(const at::Tensor &buffer, uint32_t index) const
+    {
+        const nn_slice &slice = layout->slice[index];
+        std::vector<int64_t> shape(slice.shape, slice.shape + slice.rank);
+        return buffer
+            .narrow(0, static_cast<int64_t>(slice.offset),
+                    static_cast<int64_t>(nn_slice_size(&slice)))
+            .view(shape);
+    }
+
+    // Weight or bias of a dense layer.
+    at::Tensor noisy(const nn_layer &layer, uint32_t which) const
+    {
+        at::Tensor mean = parameter(layer.slice + which);
+        if (!layer.noisy || !noise.defined())
+            return mean;
+        return mean + parameter(layer.slice + 2 + which) * part(noise, layer.slice + which);
+    }
+};
+
+void run_dense(run &r, const nn_layer &layer)
+{
+    r.y = at::matmul(r.y, r.noisy(layer, 0)) + r.noisy(layer, 1);
+}
+
+void run_cosine(run &r, const nn_layer &layer)
+{
+    int64_t count = static_cast<int64_t>(r.fractions.count);
+    at::Tensor fraction = doubles(r.fractions.value, { r.rows * count, 1 });
+    at::Tensor angle = at::arange(layer.cosines, at::kDouble) * M_PI;
+    at::Tensor phi = at::relu(at::matmul(at::cos(fraction * angle), r.parameter(layer.slice)) +
+                              r.parameter(layer.slice + 1));
+    r.y = r.y.repeat_interleave(count, 0) * phi;
+}
+
+void run_layer_norm(run &r, const nn_layer &layer)
+{
+    r.y = at::layer_norm(r.y, { layer.outputs }, r.parameter(layer.slice),
+                         r.parameter(layer.slice + 1), 1e-5);
+}
+
+const struct {
+    const nn_layer_class *kind;
+    void (*apply)(run &, const nn_layer &);
+} layer_oracles[] = {
+    { &nn_dense, run_dense },
+    { &nn_cosine, run_cosine },
+    { &nn_layer_norm, run_layer_norm },
+};
+
+void run_layer(run &r, const nn_layer &layer)
+{
+    for (const auto &oracle : layer_oracles)
+        if (oracle.kind == layer.kind)
+            oracle.apply(r, layer);
+    if (layer.relu)
+        r.y = at::relu(r.y);
+}
+
+// From the head's outputs to [rows, actions, width].
+void run_head(run &r)
+{
+    const nn_spec &spec = r.layout->spec;
+    int64_t actions = spec.actions, all = actions + spec.dueling;
+    if (spec.cosines)
+        r.y = r.y.view({ r.rows, -1, all }).transpose(1, 2);
+    else
+        r.y = r.y.view({ r.rows, all, spec.width });
+    if (spec.dueling) {
+        at::Tensor advantage = r.y.narrow(1, 1, actions);
+        r.y = r.y.narrow(1, 0, 1) + advantage - advantage.mean(1, true);
+    }
+}
 } // namespace
 
-void oracle_network(const nn_layout *layout, const float *parameter, const float *x,
-                    const float *grad_q, size_t n, double *ret_q, double *ret_gradient)
+void oracle_network(const nn_layout *layout, const double *parameter, const float *noise,
+                    const float *x, nn_fractions fractions, const float *grad_out, size_t n,
+                    double *ret_out, double *ret_gradient)
 {
-    const nn_spec &spec = layout->spec;
-    int64_t rows = static_cast<int64_t>(n), actions = spec.actions;
-    at::Tensor flat = doubles(parameter, { static_cast<int64_t>(layout->size) });
-    flat.requires_grad_(true);
-    at::Tensor y = doubles(x, { rows, spec.inputs });
-    for (uint32_t i = 0; i < layout->slice_count; i += 2) {
-        const nn_slice &weight = layout->slice[i], &bias = layout->slice[i + 1];
-        int64_t inputs = weight.shape[0], outputs = weight.shape[1];
-        at::Tensor w = flat.narrow(0, static_cast<int64_t>(weight.offset), inputs * outputs);
-        at::Tensor b = flat.narrow(0, static_cast<int64_t>(bias.offset), outputs);
-        y = at::matmul(y, w.view({ inputs, outputs })) + b;
-        if (i + 2 < layout->slice_count)
-            y = at::relu(y);
-    }
-    if (spec.dueling) {
-        at::Tensor advantage = y.narrow(1, 1, actions);
-        y = y.narrow(1, 0, 1) + advantage - advantage.mean(1, true);
-    }
-    copy_out(y, ret_q);
-    at::Tensor total = (y * doubles(grad_q, { rows, actions })).sum();
-    copy_out(torch::autograd::grad({ total }, { flat })[0], ret_gradient);
+    int64_t rows = static_cast<int64_t>(n), size = static_cast<int64_t>(layout->size);
+    at::Tensor flat = at::from_blob(const_cast<double *>(parameter), { size }, at::kDouble).clone();
+    run r{ layout,
+           flat.requires_grad_(true),
+           noise ? doubles(noise, { size }) : at::Tensor(),
+           fractions,
+           rows,
+           doubles(x, { rows, layout->spec.inputs }) };
+    for (uint32_t i = 0; i < layout->layer_count; i++)
+        run_layer(r, layout->layer[i]);
+    run_head(r);
+    copy_out(r.y, ret_out);
+    at::Tensor total = (r.y * doubles(grad_out, r.y.sizes())).sum();
+    copy_out(torch::autograd::grad({ total }, { r.flat })[0], ret_gradient);
 }
 
 double oracle_huber_loss(const float *q, const int32_t *action, const float *target,

@@ -8,13 +8,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "nn/layout.h"
+#include "nn/net.h"
 #include "shim/torch.h"
 
-// Values of the network, and the gradient of sum(grad_q * q) with respect to its parameters.
-// Shapes: parameter, ret_gradient: [layout->size]; x: [n, inputs]; grad_q, ret_q: [n, actions].
-void oracle_network(const nn_layout *layout, const float *parameter, const float *x,
-                    const float *grad_q, size_t n, double *ret_q, double *ret_gradient);
+// Outputs of the network, and the gradient of sum(grad_out * out) with respect to its parameters.
+// noise: what the deviations of noisy layers are multiplied with, where the weights lie; NULL:
+// none. Shapes: parameter, noise, ret_gradient: [layout->size]; x: [n, inputs]; grad_out, ret_out:
+// [n, actions, width].
+void oracle_network(const nn_layout *layout, const double *parameter, const float *noise,
+                    const float *x, nn_fractions fractions, const float *grad_out, size_t n,
+                    double *ret_out, double *ret_gradient);
 
 // The loss of nn_huber_loss. Shapes: as there.
 double oracle_huber_loss(const float *q, const int32_t *action, const float *target,
