@@ -51,6 +51,18 @@ void gn_random_seek(gn_random *random, uint64_t position)
         load_block(random);
 }
 
+void gn_random_save(const gn_random *random, const char *section, gn_blob *out)
+{
+    gn_blob_write(out, section, &random->position, sizeof random->position);
+}
+
+void gn_random_load(gn_random *random, const char *section, gn_blob *in)
+{
+    uint64_t position = 0;
+    gn_blob_read(in, section, &position, sizeof position);
+    gn_random_seek(random, position);
+}
+
 uint32_t gn_random_u32(gn_random *random)
 {
     if (random->position % 4 == 0)

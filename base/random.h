@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/blob.h"
+
 // What a stream is for; part of its name. Append only: the numbers are part of every result.
 typedef enum gn_random_purpose {
     GN_RANDOM_ENV = 1, // index = environment
@@ -36,6 +38,10 @@ gn_random gn_random_stream(uint64_t seed, gn_random_purpose purpose, uint32_t in
 
 // Moves to word `position` of the stream.
 void gn_random_seek(gn_random *random, uint64_t position);
+
+// The position as a section of a blob; load keeps the stream's name.
+void gn_random_save(const gn_random *random, const char *section, gn_blob *out);
+void gn_random_load(gn_random *random, const char *section, gn_blob *in);
 
 uint32_t gn_random_u32(gn_random *random);
 uint64_t gn_random_u64(gn_random *random);

@@ -39,21 +39,25 @@ static int32_t nearest_action(const trading_config *config, double exposure)
     return (int32_t)best;
 }
 
-static int32_t buy_and_hold(void *user, const float *observation, uint64_t bar)
+static gn_status buy_and_hold(void *user, const float *observation, uint64_t bar,
+                              int32_t *ret_action)
 {
     (void)observation;
     (void)bar;
-    return nearest_action(&((const rules *)user)->plain, 1);
+    *ret_action = nearest_action(&((const rules *)user)->plain, 1);
+    return GN_OK;
 }
 
-static int32_t flat(void *user, const float *observation, uint64_t bar)
+static gn_status flat(void *user, const float *observation, uint64_t bar, int32_t *ret_action)
 {
     (void)observation;
     (void)bar;
-    return nearest_action(&((const rules *)user)->plain, 0);
+    *ret_action = nearest_action(&((const rules *)user)->plain, 0);
+    return GN_OK;
 }
 
-static int32_t random_times(void *user, const float *observation, uint64_t bar)
+static gn_status random_times(void *user, const float *observation, uint64_t bar,
+                              int32_t *ret_action)
 {
     (void)observation;
     (void)bar;
@@ -63,25 +67,28 @@ static int32_t random_times(void *user, const float *observation, uint64_t bar)
         int32_t other = (int32_t)gn_random_below(&self->random, actions - 1);
         self->held = other + (other >= self->held);
     }
-    return self->held;
+    *ret_action = self->held;
+    return GN_OK;
 }
 
-static int32_t sma_cross(void *user, const float *observation, uint64_t bar)
+static gn_status sma_cross(void *user, const float *observation, uint64_t bar, int32_t *ret_action)
 {
     (void)observation;
     const rules *self = user;
-    if (isnan(self->slow[bar]))
-        return nearest_action(self->config, 0);
-    return nearest_action(self->config, self->fast[bar] > self->slow[bar] ? 1 : -1);
+    double exposure = self->fast[bar] > self->slow[bar] ? 1 : -1;
+    *ret_action = nearest_action(self->config, isnan(self->slow[bar]) ? 0 : exposure);
+    return GN_OK;
 }
 
-static int32_t last_return(void *user, const float *observation, uint64_t bar)
+static gn_status last_return(void *user, const float *observation, uint64_t bar,
+                             int32_t *ret_action)
 {
     (void)observation;
     const rules *self = user;
     const double *close = self->arena->market->bars->close;
     double change = bar > 0 ? close[bar] - close[bar - 1] : 0;
-    return nearest_action(self->config, change > 0 ? 1 : change < 0 ? -1 : 0);
+    *ret_action = nearest_action(self->config, change > 0 ? 1 : change < 0 ? -1 : 0);
+    return GN_OK;
 }
 
 // Turnover of one change between two different exposures, both drawn uniformly.
@@ -152,7 +159,7 @@ static gn_status evaluate_random(rl_result *ret_result, rules *self)
 
 static gn_status evaluate_rules(rl_result *ret_result, rules *self, const rl_result *agent)
 {
-    int32_t (*const act[RL_BASELINE_COUNT])(void *, const float *, uint64_t) = {
+    gn_status (*const act[RL_BASELINE_COUNT])(void *, const float *, uint64_t, int32_t *) = {
         buy_and_hold, flat, random_times, sma_cross, last_return,
     };
     GN_TRY(rules_open(self, agent));

@@ -16,19 +16,52 @@ static const gn_option run_options[] = {
     { 0 },
 };
 
+static const char *const exploration_names[] = { "greedy", "softmax", NULL };
+static const char *const epsilon_schedule_names[] = { "linear", "exponential", NULL };
+static const char *const risk_names[] = { "mean", "cvar", "mean-variance", NULL };
 static const gn_option agent_options[] = {
     GN_OPTION_REAL(rl_agent_config, gamma, "0.99", 0, 1, "discount a step"),
     GN_OPTION_INT(rl_agent_config, n_step, "1", 1, 1000, "steps of a return before bootstrapping"),
     GN_OPTION_BOOL(rl_agent_config, double_q, "false",
                    "the online network picks the bootstrap action, the target network values it"),
     GN_OPTION_BOOL(rl_agent_config, dueling, "false", "separate state value and advantages"),
-    GN_OPTION_REAL(rl_agent_config, huber_delta, "10", 1e-6, INFINITY,
-                   "error beyond which the loss grows linearly; inf is the squared error"),
+    GN_OPTION_BOOL(rl_agent_config, noisy, "false",
+                   "noisy layers: weights with learned deviations, for exploration "
+                   "(network.noise_scale); epsilon can then be 0"),
+    GN_OPTION_BOOL(rl_agent_config, munchausen, "false",
+                   "soft targets, and the scaled log-policy of the action taken as reward"),
+    GN_OPTION_REAL(rl_agent_config, munchausen_alpha, "0.9", 0, 1,
+                   "share of the log-policy that is added to the reward"),
+    GN_OPTION_REAL(rl_agent_config, munchausen_temperature, "0.03", 1e-6, 1e6,
+                   "temperature of the policy of munchausen"),
+    GN_OPTION_REAL(rl_agent_config, munchausen_clip, "-1", -1e9, 0,
+                   "least value of temperature times log-policy as reward"),
+    GN_OPTION_REAL(rl_agent_config, rescale, "0", 0, 1,
+                   "learn h(return), h(x) = sign(x) (sqrt(|x| + 1) - 1) + rescale x; 0 learns "
+                   "returns, 0.001 is usual"),
+    GN_OPTION_REAL(rl_agent_config, reward_scale, "1", 1e-9, 1e9,
+                   "factor of every reward that is learned from"),
+    GN_OPTION_REAL(rl_agent_config, reward_clip, "0", 0, 1e9,
+                   "largest size of a scaled reward; 0 does not clip"),
+    GN_OPTION_CHOICE(rl_agent_config, exploration, "greedy", exploration_names,
+                     "the actions that are not random: of the largest value, or drawn by "
+                     "agent.temperature"),
+    GN_OPTION_REAL(rl_agent_config, temperature, "1", 1e-6, 1e9,
+                   "softmax exploration: difference of values that makes an action e times as "
+                   "likely"),
     GN_OPTION_REAL(rl_agent_config, epsilon_start, "1", 0, 1, "share of random actions at step 0"),
     GN_OPTION_REAL(rl_agent_config, epsilon_end, "0.05", 0, 1,
                    "share of random actions once the schedule has ended"),
     GN_OPTION_REAL(rl_agent_config, epsilon_fraction, "0.5", 0, 1,
                    "share of train.steps, counted from step 0, over which epsilon falls"),
+    GN_OPTION_CHOICE(rl_agent_config, epsilon_schedule, "linear", epsilon_schedule_names,
+                     "how it falls"),
+    GN_OPTION_CHOICE(rl_agent_config, risk, "mean", risk_names,
+                     "what actions are chosen by: expected return, the mean of its worst share, "
+                     "or less its variance; heads that learn a distribution"),
+    GN_OPTION_REAL(rl_agent_config, risk_level, "0.25", 1e-3, 1, "cvar: the worst share"),
+    GN_OPTION_REAL(rl_agent_config, risk_aversion, "1", 0, 1e9,
+                   "mean-variance: weight of the variance"),
     GN_OPTION_INT(rl_agent_config, target_every, "500", 1, 1e12,
                   "environment steps between updates of the target network"),
     GN_OPTION_REAL(rl_agent_config, tau, "1", 1e-6, 1,
@@ -83,6 +116,33 @@ static const char *const dueling_dqn_settings[] = {
     "agent.double_q", "true", "agent.dueling", "true", "agent.n_step", "3", "replay.prioritized",
     "true",           NULL,
 };
+static const char *const c51_settings[] = { "head.kind", "categorical", NULL };
+static const char *const qr_dqn_settings[] = { "head.kind", "quantile", NULL };
+static const char *const iqn_settings[] = { "head.kind", "implicit-quantile", NULL };
+static const char *const rainbow_settings[] = {
+    "head.kind",
+    "categorical",
+    "agent.double_q",
+    "true",
+    "agent.dueling",
+    "true",
+    "agent.n_step",
+    "3",
+    "replay.prioritized",
+    "true",
+    "agent.noisy",
+    "true",
+    "agent.epsilon_start",
+    "0",
+    "agent.epsilon_end",
+    "0",
+    NULL,
+};
+static const char *const munchausen_dqn_settings[] = { "agent.munchausen", "true", NULL };
+static const char *const munchausen_iqn_settings[] = {
+    "head.kind", "implicit-quantile", "agent.munchausen", "true", NULL,
+};
+static const char *const mog_dqn_settings[] = { "head.kind", "gaussian-mixture", NULL };
 
 const rl_preset rl_presets[] = {
     { "dqn", "Q-learning with a target network and uniform replay", "Mnih et al. 2015, Nature 518",
@@ -92,6 +152,20 @@ const rl_preset rl_presets[] = {
     { "dueling-dqn", "double-dqn with a dueling head, prioritized replay and 3-step returns",
       "Wang et al. 2016, arXiv:1511.06581; Schaul et al. 2016, arXiv:1511.05952",
       dueling_dqn_settings },
+    { "c51", "dqn that learns the probabilities of fixed returns (head.v_min to head.v_max)",
+      "Bellemare, Dabney & Munos 2017, arXiv:1707.06887", c51_settings },
+    { "qr-dqn", "dqn that learns fixed quantiles of the return",
+      "Dabney et al. 2018, arXiv:1710.10044", qr_dqn_settings },
+    { "iqn", "dqn that learns the return at any quantile", "Dabney et al. 2018, arXiv:1806.06923",
+      iqn_settings },
+    { "mog-dqn", "dqn that learns the return as a mixture of normal distributions",
+      "Choi, Lee & Oh 2019, ICRA", mog_dqn_settings },
+    { "rainbow", "c51 with double learning, dueling, 3-step returns, prioritized replay, noise",
+      "Hessel et al. 2018, arXiv:1710.02298", rainbow_settings },
+    { "munchausen-dqn", "dqn with soft targets and its own log-policy as reward",
+      "Vieillard, Pietquin & Geist 2020, arXiv:2007.14430", munchausen_dqn_settings },
+    { "munchausen-iqn", "the same with implicit quantiles",
+      "Vieillard, Pietquin & Geist 2020, arXiv:2007.14430", munchausen_iqn_settings },
     { 0 },
 };
 
@@ -120,7 +194,7 @@ static size_t env_class_count(void)
     return count;
 }
 
-enum { FIXED_SECTIONS = 11 };
+enum { FIXED_SECTIONS = 12 };
 
 // The fixed sections, then one for each environment that has options.
 static void fill_sections(rl_config *config)
@@ -128,6 +202,7 @@ static void fill_sections(rl_config *config)
     const gn_option_section fixed[] = {
         { "run", "What is trained on what.", run_options, &config->run },
         { "agent", "How values are learned and actions chosen.", agent_options, &config->agent },
+        { "head", "What is learned of the return of an action.", nn_head_options, &config->head },
         { "network", "Shape of the value network.", nn_network_options, &config->network },
         { "optimizer", "How gradients become steps.", nn_optimizer_options, &config->optimizer },
         { "replay", "What is remembered and how it is drawn.", replay_options, &config->replay },
@@ -242,6 +317,24 @@ static gn_status check_quantize(const rl_config *config, const env_class *class)
     return GN_OK;
 }
 
+static gn_status check_agent(const rl_config *config)
+{
+    const rl_agent_config *agent = &config->agent;
+    nn_head head;
+    GN_TRY(nn_head_create(&head, &config->head));
+    if (agent->epsilon_end > agent->epsilon_start)
+        return gn_fail(GN_ERR_CONFIG, "agent.epsilon_end: %g is above agent.epsilon_start = %g",
+                       agent->epsilon_end, agent->epsilon_start);
+    if (agent->epsilon_schedule == RL_EPSILON_EXPONENTIAL && agent->epsilon_end <= 0)
+        return gn_fail(GN_ERR_CONFIG,
+                       "agent.epsilon_end: an exponential schedule never ends at 0; must be above");
+    if (agent->risk != NN_RISK_MEAN && !nn_head_is_distribution(&head))
+        return gn_fail(GN_ERR_CONFIG,
+                       "agent.risk: head.kind %s learns no distribution of returns; must be mean",
+                       head.kind->name);
+    return GN_OK;
+}
+
 gn_status rl_config_check(const rl_config *config)
 {
     const env_class *class = NULL;
@@ -265,9 +358,7 @@ gn_status rl_config_check(const rl_config *config)
                        "replay.capacity: %lld slots are fewer than 3 for each of %lld environments",
                        (long long)config->replay.capacity, (long long)config->train.envs);
     GN_TRY(check_quantize(config, class));
-    if (config->agent.epsilon_end > config->agent.epsilon_start)
-        return gn_fail(GN_ERR_CONFIG, "agent.epsilon_end: %g is above agent.epsilon_start = %g",
-                       config->agent.epsilon_end, config->agent.epsilon_start);
+    GN_TRY(check_agent(config));
     return rl_batch_size_check(&config->train, &config->optimizer);
 }
 

@@ -9,6 +9,7 @@
 #include "market/bars.h"
 #include "market/features.h"
 #include "market/splits.h"
+#include "nn/head.h"
 #include "nn/layout.h"
 #include "nn/optimizer.h"
 #include "replay/buffer.h"
@@ -26,12 +27,21 @@ typedef struct rl_run_config {
 typedef struct rl_agent_config {
     double gamma;
     int64_t n_step;
-    bool double_q, dueling;
-    double huber_delta; // infinity: squared error
+    bool double_q, dueling, noisy, munchausen;
+    double munchausen_alpha, munchausen_temperature, munchausen_clip;
+    double rescale; // epsilon of h; 0: outputs are returns
+    double reward_scale, reward_clip; // clip: 0 does not
+    int exploration; // rl_exploration
+    double temperature; // of RL_EXPLORE_SOFTMAX
     double epsilon_start, epsilon_end, epsilon_fraction;
+    int epsilon_schedule; // rl_epsilon_schedule
+    int risk; // nn_risk_kind
+    double risk_level, risk_aversion;
     int64_t target_every; // environment steps between target updates
     double tau; // 1: copy
 } rl_agent_config;
+typedef enum rl_exploration { RL_EXPLORE_GREEDY, RL_EXPLORE_SOFTMAX } rl_exploration;
+typedef enum rl_epsilon_schedule { RL_EPSILON_LINEAR, RL_EPSILON_EXPONENTIAL } rl_epsilon_schedule;
 
 // Section [train]. A round is `every` steps of each of `envs` copies, then `updates` updates.
 typedef struct rl_train_config {
@@ -65,6 +75,7 @@ typedef struct rl_checkpoint_config {
 typedef struct rl_config {
     rl_run_config run;
     rl_agent_config agent;
+    nn_head_config head;
     nn_network_config network;
     nn_optimizer_config optimizer;
     replay_config replay;

@@ -6,10 +6,11 @@
 #include "envs/observe.h"
 #include "envs/trading/trading.h"
 
-static int32_t act_greedily(void *user, const float *observation, uint64_t bar)
+static gn_status act_greedily(void *user, const float *observation, uint64_t bar,
+                              int32_t *ret_action)
 {
     (void)bar;
-    return rl_learner_greedy(user, observation);
+    return rl_learner_greedy(user, observation, ret_action);
 }
 
 rl_policy rl_greedy_policy(rl_learner *learner)
@@ -74,7 +75,7 @@ static void look(evaluation *self, bool begins)
 }
 
 // The next action; `begins` at the start of an episode.
-static int32_t choose(evaluation *self, bool begins)
+static gn_status choose(evaluation *self, bool begins, int32_t *ret_action)
 {
     const float *observation = NULL;
     if (self->policy->observes) {
@@ -82,7 +83,7 @@ static int32_t choose(evaluation *self, bool begins)
         observation = self->observation;
     }
     uint64_t bar = self->arena->market ? trading_state_of(self->env, 0).bar : 0;
-    return self->policy->act(self->policy->user, observation, bar);
+    return self->policy->act(self->policy->user, observation, bar, ret_action);
 }
 
 static void begin_curve(evaluation *self)
@@ -119,7 +120,7 @@ static gn_status measure_curve(const evaluation *self, rl_result *result)
     return GN_OK;
 }
 
-static void run_episode(evaluation *self, rl_result *result)
+static gn_status run_episode(evaluation *self, rl_result *result)
 {
     const env_class *kind = self->arena->kind;
     const uint32_t copy = 0;
@@ -130,7 +131,8 @@ static void run_episode(evaluation *self, rl_result *result)
         begin_curve(self);
     while (!terminated && !truncated) {
         float reward = 0;
-        int32_t action = choose(self, length == 0);
+        int32_t action = 0;
+        GN_TRY(choose(self, length == 0, &action));
         kind->step(self->env, &action, &reward, &terminated, &truncated);
         episode_return += reward;
         length += 1;
@@ -142,6 +144,7 @@ static void run_episode(evaluation *self, rl_result *result)
     result->mean_length += length;
     result->min_return = fmin(result->min_return, episode_return);
     result->max_return = fmax(result->max_return, episode_return);
+    return GN_OK;
 }
 
 static gn_status run_all(evaluation *self, rl_result *ret_result)
@@ -151,7 +154,7 @@ static gn_status run_all(evaluation *self, rl_result *ret_result)
                          .min_return = INFINITY,
                          .max_return = -INFINITY };
     for (uint64_t i = 0; i < result.episodes; i++)
-        run_episode(self, &result);
+        GN_TRY(run_episode(self, &result));
     result.mean_return /= (double)result.episodes;
     result.mean_length /= (double)result.episodes;
     if (self->equity)

@@ -15,7 +15,7 @@
 // NULL if the policy takes none.
 // bar: last closed bar, for environments with a market.
 typedef struct rl_policy {
-    int32_t (*act)(void *user, const float *observation, uint64_t bar);
+    gn_status (*act)(void *user, const float *observation, uint64_t bar, int32_t *ret_action);
     void *user;
     bool observes;
 } rl_policy;

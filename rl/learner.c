@@ -1,3 +1,17 @@
+// Per update, with B rows and W outputs an action (implicit quantiles: as many as are drawn):
+//
+//     what followed  --target network-->  target_out [B, A, W']  --+
+//          |                              |                        |
+//          |   (double_q: online network) v                        v
+//          +------------------------->  values --> policy --> nn_head_target --> goal [B, T]
+//     sampled steps  --online network-->  out [B, A, W]                            |
+//                                         |                                        v
+//                                         +---> nn_head_loss <---------------------+
+//                                                 |        |
+//                                         grad_out       error --> priorities
+//                                                 v
+//                                         backward, optimizer
+
 #include "rl/learner.h"
 
 #include <math.h>
@@ -5,11 +19,19 @@
 
 #include "base/mem.h"
 #include "envs/observe.h"
-#include "nn/loss.h"
+#include "nn/head.h"
+#include "nn/noise.h"
 #include "rl/batch_size.h"
+#include "rl/choice.h"
+
+// Streams of the quantile fractions: of sampled steps and of what followed them.
+enum { FRACTIONS_HERE, FRACTIONS_NEXT, FRACTIONS };
+enum { NOISE_ONLINE, NOISE_TARGET, NOISES };
 
 struct rl_learner {
     rl_agent_config agent;
+    nn_risk risk;
+    nn_head head;
     nn_layout layout;
     nn_net *net;
     nn_optimizer *optimizer;
@@ -17,33 +39,68 @@ struct rl_learner {
 
     size_t usual_batch, largest_batch; // usual: the one learning_rate is for
     const replay_batch *batch; // of the last update, of the size B
+
     // For the largest B. Rows 0..B-1 are the sampled steps, rows B..2B-1 what followed them: one
-    // forward serves both.
+    // forward serves both. A: actions, W: most outputs an action, T: width of a target.
     float *observation; // [2B, inputs]
-    float *q; // [2B, actions] online
-    float *target_q; // [B, actions] target network, what followed
-    float *goal, *error, *grad_q; // [B], [B], [B, actions]
-    float *half_grad_q, *half_gradient; // [B, actions], [layout.size]; NULL: never measured
+    float *out, *target_out; // [2B, A, W]
+    float *value, *target_value; // [2B, A]
+    float *chosen; // [B, W] outputs of the actions taken
+    float *policy, *bonus; // [B, A]
+    float *reward; // [B] with what Munchausen adds
+    float *goal, *error, *grad_out; // [B, T], [B], [B, A, W]
+    float *half_grad_out, *half_gradient; // [B, A, W], [layout.size]; NULL: never measured
+
+    float *fraction[FRACTIONS]; // [2B, quantiles]; implicit quantiles only
+    float *even_fraction; // [2B, acting quantiles] the same for each row: midpoints
+    gn_random fraction_random[FRACTIONS];
+    nn_noise *noise[NOISES]; // NULL unless agent.noisy
+    gn_random noise_random[NOISES];
 };
 
-gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config, const env_spec *spec)
+// --- creation
+
+static nn_spec spec_of(const rl_config *config, const nn_head *head, const env_spec *env)
 {
-    nn_spec shape = { .inputs = (uint32_t)spec->observation_elements,
-                      .actions = spec->actions,
-                      .dueling = config->agent.dueling };
-    GN_TRY(nn_spec_configure(&shape, &config->network));
-    rl_learner *learner = NULL;
-    GN_TRY(gn_alloc(&learner, 1, sizeof *learner));
-    learner->agent = config->agent;
-    learner->usual_batch = (size_t)config->train.batch;
-    size_t rows = learner->largest_batch = rl_batch_size_largest(&config->train);
-    size_t inputs = shape.inputs, actions = shape.actions;
+    bool picture = env->rank == 3;
+    bool implicit = head->config.kind == NN_HEAD_IMPLICIT_QUANTILE;
+    return (nn_spec){
+        .inputs = (uint32_t)env->observation_elements,
+        .picture =
+            picture ? (nn_shape){ env->shape[0], env->shape[1], env->shape[2] } : (nn_shape){ 0 },
+        .actions = env->actions,
+        .width = implicit ? 1 : (uint32_t)head->width,
+        .cosines = implicit ? (uint32_t)head->config.cosines : 0,
+        .dueling = config->agent.dueling,
+        .noisy = config->agent.noisy,
+    };
+}
 
-    gn_status status = nn_layout_create(&learner->layout, &shape);
-    size_t size = learner->layout.size;
-    if (status == GN_OK)
-        status = nn_net_create(&learner->net, &learner->layout, 2 * rows, 1);
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
 
+static bool is_implicit(const rl_learner *learner)
+{
+    return learner->layout.spec.cosines > 0;
+}
+
+// Most outputs an action of any forward.
+static size_t widest(const nn_head *head)
+{
+    const nn_head_config *config = &head->config;
+    if (config->kind != NN_HEAD_IMPLICIT_QUANTILE)
+        return head->width;
+    return larger((size_t)config->quantiles,
+                  larger((size_t)config->target_quantiles, (size_t)config->acting_quantiles));
+}
+
+static gn_status allocate(rl_learner *learner, bool measures)
+{
+    size_t rows = learner->largest_batch, size = learner->layout.size;
+    size_t inputs = learner->layout.spec.inputs, actions = learner->layout.spec.actions;
+    size_t width = widest(&learner->head), quantiles = is_implicit(learner) ? width : 0;
     const struct {
         float **block;
         size_t count;
@@ -52,30 +109,79 @@ gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config, c
         { &learner->target, size },
         { &learner->gradient, size },
         { &learner->observation, 2 * rows * inputs },
-        { &learner->q, 2 * rows * actions },
-        { &learner->target_q, rows * actions },
-        { &learner->goal, rows },
+        { &learner->out, 2 * rows * actions * width },
+        { &learner->target_out, 2 * rows * actions * width },
+        { &learner->value, 2 * rows * actions },
+        { &learner->target_value, 2 * rows * actions },
+        { &learner->chosen, rows * width },
+        { &learner->policy, rows * actions },
+        { &learner->bonus, rows * actions },
+        { &learner->reward, rows },
+        { &learner->goal, rows * nn_head_target_width(&learner->head, (uint32_t)actions) },
         { &learner->error, rows },
-        { &learner->grad_q, rows * actions },
-        { &learner->half_grad_q, rows * actions },
-        { &learner->half_gradient, size },
+        { &learner->grad_out, rows * actions * width },
+        { &learner->half_grad_out, measures ? rows * actions * width : 0 },
+        { &learner->half_gradient, measures ? size : 0 },
+        { &learner->fraction[FRACTIONS_HERE], 2 * rows * quantiles },
+        { &learner->fraction[FRACTIONS_NEXT], 2 * rows * quantiles },
+        { &learner->even_fraction, 2 * rows * quantiles },
     };
-    bool measures = config->train.batch_schedule == RL_BATCH_AUTO;
-    size_t count = sizeof blocks / sizeof *blocks - (measures ? 0 : 2);
-    for (size_t i = 0; i < count && status == GN_OK; i++)
-        status = gn_alloc(blocks[i].block, blocks[i].count, sizeof(float));
-    if (status == GN_OK)
-        status = nn_optimizer_create(&learner->optimizer, &config->optimizer, learner->online,
-                                     learner->gradient, size);
-    if (status != GN_OK) {
-        rl_learner_destroy(&learner);
-        return status;
-    }
-    gn_random random = gn_random_stream((uint64_t)config->run.seed, GN_RANDOM_INIT, 0);
-    nn_layout_initialise(&learner->layout, &random, learner->online);
-    nn_target_update(learner->target, learner->online, size, 1);
-    *ret_learner = learner;
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        if (blocks[i].count)
+            GN_TRY(gn_alloc(blocks[i].block, blocks[i].count, sizeof(float)));
     return GN_OK;
+}
+
+static gn_status create_randomness(rl_learner *learner, uint64_t seed)
+{
+    size_t even = (size_t)learner->head.config.acting_quantiles;
+    for (uint32_t i = 0; i < FRACTIONS; i++)
+        learner->fraction_random[i] = gn_random_stream(seed, GN_RANDOM_FRACTION, i);
+    for (size_t i = 0; is_implicit(learner) && i < 2 * learner->largest_batch * even; i++)
+        learner->even_fraction[i] = ((float)(i % even) + 0.5f) / (float)even;
+    for (uint32_t i = 0; i < NOISES; i++) {
+        learner->noise_random[i] = gn_random_stream(seed, GN_RANDOM_NOISE, i);
+        if (learner->agent.noisy)
+            GN_TRY(nn_noise_create(&learner->noise[i], &learner->layout));
+    }
+    return GN_OK;
+}
+
+static gn_status create(rl_learner *learner, const rl_config *config, const env_spec *env)
+{
+    uint64_t seed = (uint64_t)config->run.seed;
+    learner->agent = config->agent;
+    learner->risk = (nn_risk){ .kind = (nn_risk_kind)config->agent.risk,
+                               .level = config->agent.risk_level,
+                               .aversion = config->agent.risk_aversion };
+    learner->usual_batch = (size_t)config->train.batch;
+    learner->largest_batch = rl_batch_size_largest(&config->train);
+    GN_TRY(nn_head_create(&learner->head, &config->head));
+    nn_spec spec = spec_of(config, &learner->head, env);
+    GN_TRY(nn_spec_configure(&spec, &config->network));
+    GN_TRY(nn_layout_create(&learner->layout, &spec));
+    GN_TRY(nn_net_create(&learner->net, &learner->layout, 2 * learner->largest_batch,
+                         widest(&learner->head)));
+    GN_TRY(allocate(learner, config->train.batch_schedule == RL_BATCH_AUTO));
+    GN_TRY(create_randomness(learner, seed));
+    GN_TRY(nn_optimizer_create(&learner->optimizer, &config->optimizer, learner->online,
+                               learner->gradient, learner->layout.size));
+    gn_random random = gn_random_stream(seed, GN_RANDOM_INIT, 0);
+    nn_layout_initialise(&learner->layout, &random, learner->online);
+    nn_target_update(learner->target, learner->online, learner->layout.size, 1);
+    return GN_OK;
+}
+
+gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config, const env_spec *spec)
+{
+    rl_learner *learner = NULL;
+    GN_TRY(gn_alloc(&learner, 1, sizeof *learner));
+    gn_status status = create(learner, config, spec);
+    if (status == GN_OK)
+        *ret_learner = learner;
+    else
+        rl_learner_destroy(&learner);
+    return status;
 }
 
 void rl_learner_destroy(rl_learner **learner)
@@ -85,59 +191,191 @@ void rl_learner_destroy(rl_learner **learner)
         return;
     nn_optimizer_destroy(&self->optimizer);
     nn_net_destroy(&self->net);
-    gn_free(&self->online);
-    gn_free(&self->target);
-    gn_free(&self->gradient);
-    gn_free(&self->observation);
-    gn_free(&self->q);
-    gn_free(&self->target_q);
-    gn_free(&self->goal);
-    gn_free(&self->error);
-    gn_free(&self->grad_q);
-    gn_free(&self->half_grad_q);
-    gn_free(&self->half_gradient);
+    for (int i = 0; i < NOISES; i++)
+        nn_noise_destroy(&self->noise[i]);
+    float **const blocks[] = {
+        &self->online,
+        &self->target,
+        &self->gradient,
+        &self->observation,
+        &self->out,
+        &self->target_out,
+        &self->value,
+        &self->target_value,
+        &self->chosen,
+        &self->policy,
+        &self->bonus,
+        &self->reward,
+        &self->goal,
+        &self->error,
+        &self->grad_out,
+        &self->half_grad_out,
+        &self->half_gradient,
+        &self->fraction[FRACTIONS_HERE],
+        &self->fraction[FRACTIONS_NEXT],
+        &self->even_fraction,
+    };
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        gn_free(blocks[i]);
     gn_free(learner);
 }
 
-static int32_t argmax(const float *value, size_t n)
+// --- outputs and values
+
+// Fresh quantile fractions for `rows` rows, or none where the head has none.
+static nn_fractions draw_fractions(rl_learner *learner, int which, size_t rows)
 {
-    size_t best = 0;
-    for (size_t i = 1; i < n; i++)
-        if (value[i] > value[best])
-            best = i;
-    return (int32_t)best;
+    const nn_head_config *head = &learner->head.config;
+    if (!is_implicit(learner))
+        return (nn_fractions){ 0 };
+    size_t count = (size_t)(which == FRACTIONS_HERE ? head->quantiles : head->target_quantiles);
+    for (size_t i = 0; i < rows * count; i++) {
+        double unit = gn_random_unit(&learner->fraction_random[which]);
+        learner->fraction[which][i] = (float)unit;
+    }
+    return (nn_fractions){ learner->fraction[which], count };
 }
 
-// Fills goal[i] = y_i and leaves the online network's activations of the sampled steps in place.
-static gn_status compute_goals(rl_learner *learner)
+static nn_fractions even_fractions(const rl_learner *learner)
 {
-    const nn_layout *layout = &learner->layout;
-    size_t rows = learner->batch->size, actions = layout->spec.actions;
-    const float *next_observation = learner->observation + rows * layout->spec.inputs;
-    size_t online_rows = learner->agent.double_q ? 2 * rows : rows;
+    if (!is_implicit(learner))
+        return (nn_fractions){ 0 };
+    return (nn_fractions){ learner->even_fraction, (size_t)learner->head.config.acting_quantiles };
+}
 
-    GN_TRY(nn_net_forward(learner->net, learner->target, next_observation, rows,
-                          (nn_fractions){ 0 }, learner->target_q));
-    GN_TRY(nn_net_forward(learner->net, learner->online, learner->observation, online_rows,
-                          (nn_fractions){ 0 }, learner->q));
-    const float *chooser =
-        learner->agent.double_q ? learner->q + rows * actions : learner->target_q;
-    const replay_batch *batch = learner->batch;
-    for (size_t i = 0; i < rows; i++) {
-        int32_t best = argmax(chooser + i * actions, actions);
-        learner->goal[i] =
-            batch->reward[i] + batch->discount[i] * learner->target_q[i * actions + (size_t)best];
-    }
+// Outputs an action of a forward with these fractions.
+static size_t width_of(const rl_learner *learner, nn_fractions fractions)
+{
+    return is_implicit(learner) ? fractions.count : learner->head.width;
+}
+
+// Expected returns.  Shapes: out: [rows, width]; ret_value: [rows].
+static void expected_values(const rl_learner *learner, const float *out, size_t rows, size_t width,
+                            float *ret_value)
+{
+    const nn_risk mean = { .kind = NN_RISK_MEAN };
+    nn_head_values(&learner->head, out, rows, width, &mean, learner->agent.rescale, ret_value);
+}
+
+// A network's parameters for this update, with noise drawn for it if it has any.
+static const float *draw_parameters(rl_learner *learner, int which)
+{
+    const float *parameter = which == NOISE_ONLINE ? learner->online : learner->target;
+    if (!learner->noise[which])
+        return parameter;
+    nn_noise_draw(learner->noise[which], &learner->noise_random[which]);
+    return nn_noise_apply(learner->noise[which], parameter);
+}
+
+// --- the target
+
+// The target network's outputs of what followed, with Munchausen behind those of the sampled steps.
+// Values of both where they are needed: where they choose, or make a policy.
+static gn_status run_target_network(rl_learner *learner, size_t *ret_width)
+{
+    const rl_agent_config *agent = &learner->agent;
+    size_t rows = learner->batch->size, inputs = learner->layout.spec.inputs;
+    size_t first = agent->munchausen ? 0 : rows, count = 2 * rows - first;
+    size_t actions = learner->layout.spec.actions;
+    nn_fractions fractions = draw_fractions(learner, FRACTIONS_NEXT, count);
+    size_t width = width_of(learner, fractions);
+    const float *parameter = draw_parameters(learner, NOISE_TARGET);
+    float *out = learner->target_out + first * actions * width;
+    GN_TRY(nn_net_forward(learner->net, parameter, learner->observation + first * inputs, count,
+                          fractions, out));
+    if (agent->munchausen || !agent->double_q)
+        expected_values(learner, out, count * actions, width,
+                        learner->target_value + first * actions);
+    *ret_width = width;
     return GN_OK;
 }
 
-static double mean_chosen_q(const rl_learner *learner)
+// The online network's outputs of the sampled steps, whose activations stay for the backward pass,
+// and with double_q its values of what followed. Quantiles are drawn for a step, but even where
+// an action is chosen: then that is a forward of its own.
+static gn_status run_online_network(rl_learner *learner, const float *parameter,
+                                    nn_fractions *ret_fractions)
 {
+    bool double_q = learner->agent.double_q, together = double_q && !is_implicit(learner);
+    size_t rows = learner->batch->size, inputs = learner->layout.spec.inputs;
     size_t actions = learner->layout.spec.actions;
+    const float *next_out = learner->out;
+    nn_fractions even = even_fractions(learner), fractions;
+    if (double_q && !together)
+        GN_TRY(nn_net_forward(learner->net, parameter, learner->observation + rows * inputs, rows,
+                              even, learner->out));
+    if (double_q && !together)
+        expected_values(learner, next_out, rows * actions, even.count,
+                        learner->value + rows * actions);
+    fractions = draw_fractions(learner, FRACTIONS_HERE, rows);
+    GN_TRY(nn_net_forward(learner->net, parameter, learner->observation, together ? 2 * rows : rows,
+                          fractions, learner->out));
+    if (together)
+        expected_values(learner, learner->out + rows * actions * learner->head.width,
+                        rows * actions, learner->head.width, learner->value + rows * actions);
+    *ret_fractions = fractions;
+    return GN_OK;
+}
+
+// Fills policy, bonus, reward and goal. target_width: of target_out.
+static void compute_goals(rl_learner *learner, size_t target_width)
+{
+    const rl_agent_config *agent = &learner->agent;
+    const replay_batch *batch = learner->batch;
+    size_t rows = batch->size, actions = learner->layout.spec.actions;
+    double temperature = agent->munchausen_temperature;
+    const float *here = learner->target_value;
+    const float *next = (agent->double_q ? learner->value : learner->target_value) + rows * actions;
+    float *policy = learner->policy, *bonus = learner->bonus;
+    for (size_t i = 0; i < rows; i++, here += actions, next += actions) {
+        float *log_policy = bonus + i * actions;
+        if (!agent->munchausen) {
+            rl_choice_greedy(next, actions, policy + i * actions);
+            continue;
+        }
+        rl_choice_softmax(here, actions, temperature, policy + i * actions, log_policy);
+        double added = fmax(log_policy[batch->action[i]], agent->munchausen_clip);
+        learner->reward[i] = (float)(batch->reward[i] + agent->munchausen_alpha * added);
+        rl_choice_softmax(next, actions, temperature, policy + i * actions, log_policy);
+        for (size_t a = 0; a < actions; a++)
+            log_policy[a] = -log_policy[a];
+    }
+    const nn_backup backup = { .n = rows,
+                               .actions = (uint32_t)actions,
+                               .width = target_width,
+                               .out = learner->target_out + rows * actions * target_width,
+                               .reward = agent->munchausen ? learner->reward : batch->reward,
+                               .discount = batch->discount,
+                               .policy = policy,
+                               .bonus = agent->munchausen ? bonus : NULL,
+                               .rescale = agent->rescale };
+    nn_head_target(&learner->head, &backup, learner->goal);
+}
+
+// --- the update
+
+static double mean_chosen_value(rl_learner *learner, size_t width)
+{
+    size_t actions = learner->layout.spec.actions, rows = learner->batch->size;
     double sum = 0;
-    for (size_t i = 0; i < learner->batch->size; i++)
-        sum += learner->q[i * actions + (size_t)learner->batch->action[i]];
-    return sum / (double)learner->batch->size;
+    for (size_t i = 0; i < rows; i++)
+        memcpy(learner->chosen + i * width,
+               learner->out + (i * actions + (size_t)learner->batch->action[i]) * width,
+               width * sizeof *learner->out);
+    expected_values(learner, learner->chosen, rows, width, learner->value);
+    for (size_t i = 0; i < rows; i++)
+        sum += learner->value[i];
+    return sum / (double)rows;
+}
+
+static gn_status backward(rl_learner *learner, const float *parameter, const float *grad_out,
+                          float *ret_gradient)
+{
+    GN_TRY(nn_net_backward(learner->net, parameter, learner->observation, grad_out,
+                           learner->batch->size, ret_gradient));
+    if (learner->noise[NOISE_ONLINE])
+        nn_noise_backward(learner->noise[NOISE_ONLINE], ret_gradient);
+    return GN_OK;
 }
 
 // |a|^2 + |whole - a|^2; the sums run side by side so that they fill vectors. size: a multiple of
@@ -160,19 +398,19 @@ static double sum_of_squares(const float *a, const float *whole, size_t size)
 // Mean of the squared norms of the gradients of the two halves of a batch. The even rows are one,
 // the odd rows the other: prioritized replay draws in the order of its slots, so that the first
 // rows are not steps like the last ones. The second gradient is what the first leaves of the whole
-// one.
-static gn_status measure_halves(rl_learner *learner, double *ret_square)
+// one. width: outputs an action.
+static gn_status measure_halves(rl_learner *learner, const float *parameter, size_t width,
+                                double *ret_square)
 {
-    const nn_layout *layout = &learner->layout;
-    size_t rows = learner->batch->size, actions = layout->spec.actions;
-    memcpy(learner->half_grad_q, learner->grad_q, rows * actions * sizeof *learner->grad_q);
+    size_t rows = learner->batch->size, each = learner->layout.spec.actions * width;
+    memcpy(learner->half_grad_out, learner->grad_out, rows * each * sizeof *learner->grad_out);
     for (size_t i = 1; i < rows; i += 2)
-        memset(learner->half_grad_q + i * actions, 0, actions * sizeof *learner->grad_q);
-    GN_TRY(nn_net_backward(learner->net, learner->online, learner->observation,
-                           learner->half_grad_q, rows, learner->half_gradient));
+        memset(learner->half_grad_out + i * each, 0, each * sizeof *learner->grad_out);
+    GN_TRY(backward(learner, parameter, learner->half_grad_out, learner->half_gradient));
     // Both were divided by the rows of the whole batch: the means over the halves are twice as
     // long.
-    *ret_square = 4 * sum_of_squares(learner->half_gradient, learner->gradient, layout->size) / 2;
+    *ret_square =
+        4 * sum_of_squares(learner->half_gradient, learner->gradient, learner->layout.size) / 2;
     return GN_OK;
 }
 
@@ -204,32 +442,54 @@ static gn_status take_batch(rl_learner *learner, replay_sampler *sampler, const 
     return GN_OK;
 }
 
+// Loss and gradients of the outputs.
+static gn_status compute_loss(rl_learner *learner, nn_fractions fractions, rl_update *update)
+{
+    const replay_batch *batch = learner->batch;
+    uint32_t actions = learner->layout.spec.actions;
+    const nn_head_batch head_batch = {
+        .n = batch->size,
+        .actions = actions,
+        .width = width_of(learner, fractions),
+        .target_width = nn_head_target_width(&learner->head, actions),
+        .out = learner->out,
+        .action = batch->action,
+        .target = learner->goal,
+        .fraction = fractions.value,
+        .weight = batch->weight,
+        .ret_error = learner->error,
+        .ret_grad = learner->grad_out,
+    };
+    update->loss = nn_head_loss(&learner->head, &head_batch);
+    update->mean_q = mean_chosen_value(learner, head_batch.width);
+    if (!isfinite(update->loss))
+        return gn_fail(GN_ERR_NUMERIC, "loss is %g; a smaller optimizer.learning_rate may help",
+                       update->loss);
+    return GN_OK;
+}
+
 gn_status rl_learner_update(rl_learner *learner, replay_sampler *sampler, const vec_env *env,
                             const rl_update_plan *plan, gn_random *random, rl_update *ret_update)
 {
-    const nn_layout *layout = &learner->layout;
     GN_TRY(check_plan(learner, plan));
     GN_TRY(take_batch(learner, sampler, env, plan, random));
-    const replay_batch *batch = learner->batch;
-    size_t rows = batch->size;
+    size_t rows = learner->batch->size, target_width = 0;
     nn_optimizer_set_batch_ratio(learner->optimizer, (double)rows / (double)learner->usual_batch);
 
-    GN_TRY(compute_goals(learner));
     rl_update update = { 0 };
-    update.loss = nn_huber_loss(learner->q, batch->action, learner->goal, batch->weight, rows,
-                                layout->spec.actions, learner->agent.huber_delta, learner->error,
-                                learner->grad_q);
-    update.mean_q = mean_chosen_q(learner);
-    if (!isfinite(update.loss))
-        return gn_fail(GN_ERR_NUMERIC, "loss is %g; a smaller optimizer.learning_rate may help",
-                       update.loss);
-    GN_TRY(nn_net_backward(learner->net, learner->online, learner->observation, learner->grad_q,
-                           rows, learner->gradient));
+    nn_fractions fractions = { 0 };
+    GN_TRY(run_target_network(learner, &target_width));
+    const float *parameter = draw_parameters(learner, NOISE_ONLINE);
+    GN_TRY(run_online_network(learner, parameter, &fractions));
+    compute_goals(learner, target_width);
+    GN_TRY(compute_loss(learner, fractions, &update));
+    GN_TRY(backward(learner, parameter, learner->grad_out, learner->gradient));
     if (plan->measure && rows == plan->batch)
-        GN_TRY(measure_halves(learner, &update.half_square));
+        GN_TRY(
+            measure_halves(learner, parameter, width_of(learner, fractions), &update.half_square));
     GN_TRY(nn_optimizer_step(learner->optimizer, &update.gradient_norm));
-    GN_TRY(replay_buffer_set_priorities(replay_sampler_buffer(sampler), batch->item, learner->error,
-                                        rows));
+    GN_TRY(replay_buffer_set_priorities(replay_sampler_buffer(sampler), learner->batch->item,
+                                        learner->error, rows));
     *ret_update = update;
     return GN_OK;
 }
@@ -239,10 +499,23 @@ void rl_learner_update_target(rl_learner *learner)
     nn_target_update(learner->target, learner->online, learner->layout.size, learner->agent.tau);
 }
 
-int32_t rl_learner_greedy(rl_learner *learner, const float *observation)
+// --- acting
+
+gn_status rl_learner_values(rl_learner *learner, const float *parameter, const float *observation,
+                            float *ret_value)
 {
-    (void)nn_net_act(learner->net, learner->online, observation, (nn_fractions){ 0 }, learner->q);
-    return argmax(learner->q, learner->layout.spec.actions);
+    nn_fractions even = even_fractions(learner);
+    GN_TRY(nn_net_act(learner->net, parameter, observation, even, learner->out));
+    nn_head_values(&learner->head, learner->out, learner->layout.spec.actions,
+                   width_of(learner, even), &learner->risk, learner->agent.rescale, ret_value);
+    return GN_OK;
+}
+
+gn_status rl_learner_greedy(rl_learner *learner, const float *observation, int32_t *ret_action)
+{
+    GN_TRY(rl_learner_values(learner, learner->online, observation, learner->value));
+    *ret_action = rl_choice_argmax(learner->value, learner->layout.spec.actions);
+    return GN_OK;
 }
 
 const nn_layout *rl_learner_layout(const rl_learner *learner)
@@ -255,15 +528,25 @@ float *rl_learner_parameters(rl_learner *learner)
     return learner->online;
 }
 
+// --- saving
+
 void rl_learner_save(const rl_learner *learner, gn_blob *out)
 {
     gn_blob_write(out, "target", learner->target, learner->layout.size * sizeof(float));
+    for (int i = 0; i < FRACTIONS; i++)
+        gn_random_save(&learner->fraction_random[i], "fraction", out);
+    for (int i = 0; i < NOISES; i++)
+        gn_random_save(&learner->noise_random[i], "noise", out);
     nn_optimizer_save(learner->optimizer, out);
 }
 
 gn_status rl_learner_load(rl_learner *learner, gn_blob *in)
 {
     gn_blob_read(in, "target", learner->target, learner->layout.size * sizeof(float));
+    for (int i = 0; i < FRACTIONS; i++)
+        gn_random_load(&learner->fraction_random[i], "fraction", in);
+    for (int i = 0; i < NOISES; i++)
+        gn_random_load(&learner->noise_random[i], "noise", in);
     GN_TRY(gn_blob_status(in));
     return nn_optimizer_load(learner->optimizer, in);
 }

@@ -1,13 +1,16 @@
-// The learner: one Q-learning update on a batch from the replay buffer.
+// The learner: one update on a batch from the replay buffer, for every head and all its options.
 //
-//     y_i = R_i + gamma^k Q'(s_{i+k}, a*),   a* = argmax_a Q(s_{i+k}, a)   (double_q)
-//                                            a* = argmax_a Q'(s_{i+k}, a)  (otherwise)
-//     loss = 1/B sum_i w_i h(Q(s_i, a_i) - y_i),   priority_i = |Q(s_i, a_i) - y_i|
+//     target   Z_i = R_i + gamma^k sum_a pi(a | s_{i+k}) (Z'(s_{i+k}, a) - tau log pi(a | s_{i+k}))
+//     loss     1/B sum_i w_i L(Z(s_i, a_i), Z_i),   priority_i = the head's error
 //
-// R_i and gamma^k (0 after a termination) come from the buffer. The loss is a mean: where B changes
-// from update to update the gradient keeps its size, and optimizer.batch_scaling says what becomes
-// of the learning rate. Nothing is allocated after create.
-// Source: Mnih et al. 2015; van Hasselt et al. 2016, arXiv:1509.06461.
+// pi is greedy (and the log-term absent) unless agent.munchausen: then it is a softmax, and
+// alpha [tau log pi(a_i | s_i)] is added to R_i. Its values are the online network's with
+// agent.double_q, otherwise the target network's (Z'). Z, L and the error are nn/head.h's; R_i and
+// gamma^k (0 after a termination) come from the buffer. The loss is a mean: where B changes from
+// update to update the gradient keeps its size, and optimizer.batch_scaling says what becomes of
+// the learning rate. Nothing of ours is allocated after create.
+// Source: Mnih et al. 2015; van Hasselt et al. 2016, arXiv:1509.06461; Vieillard et al. 2020,
+// arXiv:2007.14430.
 
 #ifndef RL_LEARNER_H
 #define RL_LEARNER_H
@@ -21,7 +24,7 @@ typedef struct rl_learner rl_learner;
 
 // A freshly initialised network for environments of `spec` (stream INIT of the seed).
 // Observations of bytes are learned from as float32, divided by 255.
-// Errors: those of nn_layout_create.
+// Errors: those of nn_layout_create and nn_head_create.
 gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config,
                             const env_spec *spec);
 void rl_learner_destroy(rl_learner **learner);
@@ -44,16 +47,22 @@ typedef struct rl_update {
 // observations from records; it is of the learner's spec. Where batches are drawn ahead,
 // plan->batch is the size of the one drawn now; only one of this size is measured. What is measured
 // changes nothing in what is learnt. Errors: GN_ERR_ARG: no such batch; GN_ERR_EMPTY (no steps
-// yet); GN_ERR_NUMERIC if loss or gradient is not finite: then the parameters are as before; those
-// of replay_sampler_next.
+// yet); GN_ERR_NUMERIC if loss or gradient is not finite: then the parameters are as before;
+// GN_ERR_BACKEND; those of replay_sampler_next.
 gn_status rl_learner_update(rl_learner *learner, replay_sampler *sampler, const vec_env *env,
                             const rl_update_plan *plan, gn_random *random, rl_update *ret_update);
 
 // target = tau * online + (1 - tau) * target.
 void rl_learner_update_target(rl_learner *learner);
 
-// Greedy action of one observation [inputs]; ties go to the lower action.
-int32_t rl_learner_greedy(rl_learner *learner, const float *observation);
+// What actions are chosen by: the risk measure of the options over each action's return.
+// parameter: [layout->size], the online network's or those with noise.
+// Shapes: observation: [inputs]; ret_value: [actions]. Errors: GN_ERR_BACKEND.
+gn_status rl_learner_values(rl_learner *learner, const float *parameter, const float *observation,
+                            float *ret_value);
+
+// Greedy action of one observation [inputs], without noise; ties go to the lower action.
+gn_status rl_learner_greedy(rl_learner *learner, const float *observation, int32_t *ret_action);
 
 const nn_layout *rl_learner_layout(const rl_learner *learner);
 float *rl_learner_parameters(rl_learner *learner); // [layout->size], online network

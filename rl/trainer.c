@@ -51,8 +51,6 @@ static gn_status open_environment(rl_trainer *trainer)
 static gn_status open_parts(rl_trainer *trainer)
 {
     const rl_config *config = trainer->config;
-    uint32_t envs = (uint32_t)config->train.envs;
-    uint64_t seed = (uint64_t)config->run.seed;
     device_kind device;
     GN_TRY(rl_config_check(config));
     // The only threaded operation is Adam's; at these sizes waking threads costs more than it
@@ -63,12 +61,9 @@ static gn_status open_parts(rl_trainer *trainer)
     GN_TRY(rl_learner_create(&trainer->learner, config, spec));
     GN_TRY(
         device_resolve(&device, config->run.device, trainer->folder ? NULL : trainer->hooks.log));
-    GN_TRY(gn_alloc(&trainer->explore, envs, sizeof *trainer->explore));
-    GN_TRY(gn_alloc(&trainer->action, envs, sizeof *trainer->action));
-    GN_TRY(gn_alloc(&trainer->observation, spec->observation_elements, sizeof(float)));
-    for (uint32_t i = 0; i < envs; i++)
-        trainer->explore[i] = gn_random_stream(seed, GN_RANDOM_EXPLORE, i);
-    trainer->sample = gn_random_stream(seed, GN_RANDOM_SAMPLE, 0);
+    GN_TRY(rl_actor_create(&trainer->actor, config, trainer->env, trainer->learner));
+    GN_TRY(gn_alloc(&trainer->action, spec->copies, sizeof *trainer->action));
+    trainer->sample = gn_random_stream((uint64_t)config->run.seed, GN_RANDOM_SAMPLE, 0);
     trainer->counters.best_metric = trainer->counters.last_loss = NAN;
     trainer->counters.batch = rl_batch_size_start(&config->train);
     return gn_worker_create(&trainer->worker);
@@ -189,13 +184,12 @@ void rl_trainer_destroy(rl_trainer **trainer)
     rl_metrics_close(&self->metrics);
     replay_sampler_destroy(&self->sampler);
     replay_buffer_destroy(&self->buffer);
+    rl_actor_destroy(&self->actor);
     rl_learner_destroy(&self->learner);
     vec_env_destroy(&self->env);
     rl_dataset_close(&self->dataset);
     rl_run_folder_close(&self->folder);
-    gn_free(&self->explore);
     gn_free(&self->action);
-    gn_free(&self->observation);
     gn_free(trainer);
 }
 
@@ -213,10 +207,7 @@ static double progress_now(const rl_trainer *trainer)
 
 static double epsilon_now(const rl_trainer *trainer)
 {
-    const rl_agent_config *agent = &trainer->config->agent;
-    double length = agent->epsilon_fraction * (double)trainer->config->train.steps;
-    double share = length > 0 ? (double)trainer->counters.steps / length : 1;
-    return linear(agent->epsilon_start, agent->epsilon_end, share);
+    return rl_actor_epsilon(&trainer->config->agent, progress_now(trainer));
 }
 
 static double beta_now(const rl_trainer *trainer)
@@ -237,23 +228,6 @@ static gn_status follow_alpha(rl_trainer *trainer)
                                    linear(replay->alpha, replay->alpha_final, progress));
 }
 
-// Epsilon-greedy for every copy. Only greedy choices rebuild an observation.
-static void choose_actions(rl_trainer *trainer)
-{
-    const env_spec *spec = vec_env_spec(trainer->env);
-    double epsilon = epsilon_now(trainer);
-    for (uint32_t i = 0; i < spec->copies; i++) {
-        gn_random *random = &trainer->explore[i];
-        if (gn_random_unit(random) < epsilon) {
-            trainer->action[i] = (int32_t)gn_random_below(random, spec->actions);
-            continue;
-        }
-        vec_env_decode_float(trainer->env, vec_env_window(trainer->env, i), 0, 1,
-                             trainer->observation);
-        trainer->action[i] = rl_learner_greedy(trainer->learner, trainer->observation);
-    }
-}
-
 static gn_status note_episode(rl_trainer *trainer, uint32_t copy)
 {
     const vec_env_step_view *last = vec_env_last(trainer->env);
@@ -269,6 +243,13 @@ static gn_status note_episode(rl_trainer *trainer, uint32_t copy)
     return rl_metrics_end(metrics);
 }
 
+// The reward as it is learned from, and kept.
+static float shape_reward(const rl_agent_config *agent, float reward)
+{
+    double shaped = agent->reward_scale * reward, most = agent->reward_clip;
+    return (float)(most > 0 ? fmin(fmax(shaped, -most), most) : shaped);
+}
+
 static gn_status remember(rl_trainer *trainer, uint32_t copy)
 {
     const vec_env_step_view *last = vec_env_last(trainer->env);
@@ -277,8 +258,9 @@ static gn_status remember(rl_trainer *trainer, uint32_t copy)
     const unsigned char *final_record = last->final_record + copy * record_size;
     bool terminated = last->terminated[copy], truncated = last->truncated[copy];
     bool ended = terminated || truncated;
-    GN_TRY(replay_buffer_add(trainer->buffer, copy, trainer->action[copy], last->reward[copy],
-                             terminated, truncated, ended ? final_record : record));
+    float reward = shape_reward(&trainer->config->agent, last->reward[copy]);
+    GN_TRY(replay_buffer_add(trainer->buffer, copy, trainer->action[copy], reward, terminated,
+                             truncated, ended ? final_record : record));
     if (!ended)
         return GN_OK;
     GN_TRY(replay_buffer_begin(trainer->buffer, copy, record));
@@ -289,7 +271,7 @@ static gn_status collect(rl_trainer *trainer)
 {
     uint32_t copies = vec_env_spec(trainer->env)->copies;
     for (int64_t i = 0; i < trainer->config->train.every; i++) {
-        choose_actions(trainer);
+        GN_TRY(rl_actor_choose(trainer->actor, progress_now(trainer), trainer->action));
         GN_TRY(vec_env_step(trainer->env, trainer->action));
         trainer->counters.steps += copies;
         for (uint32_t copy = 0; copy < copies; copy++)

@@ -15,11 +15,8 @@ static void save_state(const rl_trainer *trainer, uint64_t metrics_length, gn_bl
     const rl_counters *counters = &trainer->counters;
     gn_blob_write(out, "metrics_length", &metrics_length, sizeof metrics_length);
     gn_blob_write(out, "counters", counters, sizeof *counters);
-    gn_blob_write(out, "sample", &trainer->sample.position, sizeof trainer->sample.position);
-    uint32_t copies = vec_env_spec(trainer->env)->copies;
-    for (uint32_t i = 0; i < copies; i++)
-        gn_blob_write(out, "explore", &trainer->explore[i].position,
-                      sizeof trainer->explore[i].position);
+    gn_random_save(&trainer->sample, "sample", out);
+    rl_actor_save(trainer->actor, out);
     vec_env_save(trainer->env, out);
     rl_learner_save(trainer->learner, out);
     replay_sampler_save(trainer->sampler, out);
@@ -27,23 +24,14 @@ static void save_state(const rl_trainer *trainer, uint64_t metrics_length, gn_bl
         replay_buffer_save(trainer->buffer, out);
 }
 
-static void read_position(gn_random *random, const char *name, gn_blob *in)
-{
-    uint64_t position = 0;
-    gn_blob_read(in, name, &position, sizeof position);
-    gn_random_seek(random, position);
-}
-
 static gn_status load_state(rl_trainer *trainer, gn_blob *in, uint64_t *ret_metrics_length)
 {
     rl_counters *counters = &trainer->counters;
     gn_blob_read(in, "metrics_length", ret_metrics_length, sizeof *ret_metrics_length);
     gn_blob_read(in, "counters", counters, sizeof *counters);
-    read_position(&trainer->sample, "sample", in);
-    uint32_t copies = vec_env_spec(trainer->env)->copies;
-    for (uint32_t i = 0; i < copies; i++)
-        read_position(&trainer->explore[i], "explore", in);
+    gn_random_load(&trainer->sample, "sample", in);
     GN_TRY(gn_blob_status(in));
+    GN_TRY(rl_actor_load(trainer->actor, in));
     GN_TRY(vec_env_load(trainer->env, in));
     GN_TRY(rl_learner_load(trainer->learner, in));
     GN_TRY(replay_sampler_load(trainer->sampler, in));

@@ -7,6 +7,7 @@
 #include "base/thread.h"
 #include "envs/vec_env.h"
 #include "replay/sampler.h"
+#include "rl/actor.h"
 #include "rl/batch_size.h"
 #include "rl/dataset.h"
 #include "rl/learner.h"
@@ -49,10 +50,9 @@ struct rl_trainer {
     replay_sampler *sampler;
     bool on_disk; // the buffer has a store
     rl_metrics *metrics;
-    gn_random *explore; // [envs]
+    rl_actor *actor;
     gn_random sample;
 
-    float *observation; // [observation_elements], of one copy
     int32_t *action; // [envs]
     rl_counters counters;
 

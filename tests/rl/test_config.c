@@ -76,7 +76,7 @@ static void an_unknown_preset_is_refused_with_the_known_ones(void **state)
     const char *const flag[] = { "run.agent", "dqnn" };
     rl_config *config = NULL;
     expect_ok(rl_config_create(&config));
-    expect_fails(GN_ERR_CONFIG, "'dqnn' (there are dqn, double-dqn, dueling-dqn)",
+    expect_fails(GN_ERR_CONFIG, "'dqnn' (there are dqn, double-dqn, dueling-dqn, c51, ",
                  rl_config_resolve(config, NULL, flag, 1));
     rl_config_destroy(&config);
 }
@@ -97,6 +97,17 @@ static void combinations_without_sense_are_refused(void **state)
         { { "run.env", "cartpole", "eval.metric", "sharpe" }, "has no Sharpe ratio" },
         { { "run.env", "cartpole", "agent.epsilon_start", "0.01" },
           "agent.epsilon_end: 0.05 is above agent.epsilon_start = 0.01" },
+        { { "run.env", "cartpole", "agent.epsilon_schedule", "exponential" }, NULL },
+        { { "run.env", "cartpole", "agent.epsilon_schedule", "exponential", "agent.epsilon_end",
+            "0" },
+          "agent.epsilon_end: an exponential schedule never ends at 0" },
+        { { "run.env", "cartpole", "run.agent", "qr-dqn", "agent.risk", "cvar" }, NULL },
+        { { "run.env", "cartpole", "agent.risk", "cvar" },
+          "agent.risk: head.kind scalar learns no distribution of returns; must be mean" },
+        { { "run.env", "cartpole", "head.kind", "two-hot", "agent.risk", "mean-variance" },
+          "agent.risk: head.kind two-hot learns no distribution" },
+        { { "run.env", "cartpole", "run.agent", "c51", "head.v_min", "10" },
+          "head.v_min: 10 is not below head.v_max = 10" },
         { { "run.env", "cartpole", "replay.capacity", "5", "train.envs", "3" },
           "replay.capacity: 5 slots are fewer than 3 for each of 3 environments" },
         { { "run.env", "cartpole", "replay.quantize", "8" }, NULL },

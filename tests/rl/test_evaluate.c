@@ -44,22 +44,24 @@ static void stage_close(stage *self)
 
 // --- policies
 
-static int32_t always(void *user, const float *observation, uint64_t bar)
+static gn_status always(void *user, const float *observation, uint64_t bar, int32_t *ret_action)
 {
     (void)bar;
     assert_null(observation);
-    return *(const int32_t *)user;
+    *ret_action = *(const int32_t *)user;
+    return GN_OK;
 }
 
 // Turns over the position every `user` bars.
-static int32_t alternate(void *user, const float *observation, uint64_t bar)
+static gn_status alternate(void *user, const float *observation, uint64_t bar, int32_t *ret_action)
 {
     (void)observation;
-    return bar / *(const uint64_t *)user % 2 ? 2 : 0;
+    *ret_action = bar / *(const uint64_t *)user % 2 ? 2 : 0;
+    return GN_OK;
 }
 
-static rl_result evaluate(const stage *self, int32_t (*act)(void *, const float *, uint64_t),
-                          void *user)
+static rl_result evaluate(const stage *self,
+                          gn_status (*act)(void *, const float *, uint64_t, int32_t *), void *user)
 {
     rl_policy policy = { .act = act, .user = user };
     rl_result result;
@@ -180,7 +182,8 @@ static void performance_is_that_of_the_equity_curve(void **state)
     uint64_t first = now.bar;
     equity[0] = now.capital;
     while (!terminated && !truncated) {
-        int32_t action = alternate(&period, NULL, now.bar);
+        int32_t action = -1;
+        expect_ok(alternate(&period, NULL, now.bar, &action));
         self.arena.kind->step(env, &action, &reward, &terminated, &truncated);
         now = trading_state_of(env, 0);
         equity[marks++] = now.equity;
@@ -289,20 +292,23 @@ static double mean_of_last(const double *close, uint64_t bar, uint64_t n)
 }
 
 // The rules once more, for exposures -1, 0, 1 (actions 0, 1, 2).
-static int32_t naive_sma(void *user, const float *observation, uint64_t bar)
+static gn_status naive_sma(void *user, const float *observation, uint64_t bar, int32_t *ret_action)
 {
     (void)observation;
     const double *close = user;
-    if (bar < 49)
-        return 1;
-    return mean_of_last(close, bar, 20) > mean_of_last(close, bar, 50) ? 2 : 0;
+    *ret_action = 1;
+    if (bar >= 49)
+        *ret_action = mean_of_last(close, bar, 20) > mean_of_last(close, bar, 50) ? 2 : 0;
+    return GN_OK;
 }
 
-static int32_t naive_last_return(void *user, const float *observation, uint64_t bar)
+static gn_status naive_last_return(void *user, const float *observation, uint64_t bar,
+                                   int32_t *ret_action)
 {
     (void)observation;
     const double *close = user;
-    return close[bar] > close[bar - 1] ? 2 : close[bar] < close[bar - 1] ? 0 : 1;
+    *ret_action = close[bar] > close[bar - 1] ? 2 : close[bar] < close[bar - 1] ? 0 : 1;
+    return GN_OK;
 }
 
 static void rules_trade_what_they_say(void **state)
@@ -322,9 +328,11 @@ static void rules_trade_what_they_say(void **state)
 }
 
 // With exposures 0 and 1 a rule that wants to be short stands aside: action 0.
-static int32_t long_only(void *user, const float *observation, uint64_t bar)
+static gn_status long_only(void *user, const float *observation, uint64_t bar, int32_t *ret_action)
 {
-    return naive_last_return(user, observation, bar) == 2;
+    gn_status status = naive_last_return(user, observation, bar, ret_action);
+    *ret_action = *ret_action == 2;
+    return status;
 }
 
 static void the_nearest_exposure_is_taken(void **state)
@@ -375,7 +383,8 @@ static int find(const float *frame, int grey)
 }
 
 // Follows the ball, and expects it four pixels higher in each older frame, down to the first.
-static int32_t follow_the_ball(void *user, const float *observation, uint64_t bar)
+static gn_status follow_the_ball(void *user, const float *observation, uint64_t bar,
+                                 int32_t *ret_action)
 {
     (void)bar;
     enum { STACK = 4, CELL = 4, STEPS = 20 };
@@ -387,7 +396,8 @@ static int32_t follow_the_ball(void *user, const float *observation, uint64_t ba
     }
     int paddle = find(observation + (STACK - 1) * CATCH_PIXELS, CATCH_PADDLE);
     int distance = ball % CATCH_SIDE - paddle % CATCH_SIDE;
-    return distance < 0 ? CATCH_LEFT : distance > 0 ? CATCH_RIGHT : CATCH_STAY;
+    *ret_action = distance < 0 ? CATCH_LEFT : distance > 0 ? CATCH_RIGHT : CATCH_STAY;
+    return GN_OK;
 }
 
 static void a_policy_sees_the_last_frames_of_its_episode(void **state)

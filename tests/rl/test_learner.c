@@ -1,203 +1,12 @@
 // The learner on a chain of five states: goals against a naive computation, values against the
 // known optimum, and what an update may not do (allocate, depend on anything but the seed).
-//
-//     s0 <-> s1 <-> s2 <-> s3 <-> s4 -> end with reward 1;   left from s0 stays there
-//     Q*(s, right) = gamma^(4 - s),   Q*(s, left) = gamma^(5 - max(s - 1, 0))
 
 #include "rl/learner.h"
 
 #include <math.h>
 
-#include "rl/batch_size.h"
 #include "shim/torch.h"
-#include "tests/rl/small_run.h"
-
-// --- the chain, an environment as far as the learner needs one
-
-enum { STATES = 5, LEFT = 0, RIGHT = 1 };
-
-static gn_status chain_create(void **ret_env, const void *config, const env_context *context)
-{
-    (void)config;
-    (void)context;
-    return gn_alloc(ret_env, 1, 1);
-}
-
-static void chain_destroy(void *env)
-{
-    gn_free(&env);
-}
-
-static void chain_spec(const void *env, env_spec *ret_spec)
-{
-    (void)env;
-    *ret_spec = (env_spec){
-        .copies = 1,
-        .actions = 2,
-        .dtype = ENV_FLOAT32,
-        .rank = 1,
-        .shape = { STATES },
-        .observation_elements = STATES,
-        .observation_size = STATES * sizeof(float),
-        .record_size = 1,
-        .stack = 1,
-    };
-}
-
-static void chain_reset(void *env, const uint32_t *copy, size_t n)
-{
-    (void)env;
-    (void)copy;
-    (void)n;
-}
-
-static void chain_record(const void *env, unsigned char *ret_record)
-{
-    (void)env;
-    *ret_record = 0;
-}
-
-// A record is the number of the state; an observation has a 1 there. Past the end: all 0.
-static void chain_decode(const void *env, const unsigned char *record, size_t stride, size_t n,
-                         void *ret_observation)
-{
-    (void)env;
-    float *out = ret_observation;
-    memset(out, 0, n * STATES * sizeof *out);
-    for (size_t i = 0; i < n; i++)
-        if (record[i * stride] < STATES)
-            out[i * STATES + record[i * stride]] = 1;
-}
-
-// The same chain in pixels: white is 255.
-static void pixel_spec(const void *env, env_spec *ret_spec)
-{
-    chain_spec(env, ret_spec);
-    ret_spec->dtype = ENV_UINT8;
-    ret_spec->observation_size = STATES;
-}
-
-static void pixel_decode(const void *env, const unsigned char *record, size_t stride, size_t n,
-                         void *ret_observation)
-{
-    (void)env;
-    unsigned char *out = ret_observation;
-    memset(out, 0, n * STATES);
-    for (size_t i = 0; i < n; i++)
-        if (record[i * stride] < STATES)
-            out[i * STATES + record[i * stride]] = 255;
-}
-
-static const env_class pixel_class = {
-    .name = "pixels",
-    .config_size = 1,
-    .create = chain_create,
-    .destroy = chain_destroy,
-    .spec = pixel_spec,
-    .reset = chain_reset,
-    .record = chain_record,
-    .decode = pixel_decode,
-};
-
-static const env_class chain_class = {
-    .name = "chain",
-    .config_size = 1,
-    .create = chain_create,
-    .destroy = chain_destroy,
-    .spec = chain_spec,
-    .reset = chain_reset,
-    .record = chain_record,
-    .decode = chain_decode,
-};
-
-// --- a learner with a buffer of chain steps
-
-typedef struct bench {
-    rl_config *config;
-    vec_env *env;
-    rl_learner *learner;
-    replay_buffer *buffer;
-    replay_sampler *sampler;
-    gn_random random;
-} bench;
-
-static bench bench_open(const env_class *kind, const char *const *flag)
-{
-    const env_context context = { .copies = 1 };
-    bench b = { .config = config_of(flag), .random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0) };
-    expect_ok(vec_env_create(&b.env, kind, &context, &context));
-    expect_ok(rl_learner_create(&b.learner, b.config, vec_env_spec(b.env)));
-    expect_ok(replay_buffer_create(&b.buffer, &b.config->replay, &(replay_spec){ 1, 1, 1 }, NULL,
-                                   "test"));
-    expect_ok(replay_sampler_create(&b.sampler, b.buffer, rl_batch_size_largest(&b.config->train),
-                                    1, -1));
-    return b;
-}
-
-#define BENCH_OPEN_OF(kind, ...) \
-    bench_open(kind, \
-               (const char *const[]){ "run.env", "cartpole", "run.agent", "dqn", "network.hidden", \
-                                      "32", "replay.capacity", "1000", __VA_ARGS__, NULL })
-
-#define BENCH_OPEN(...) BENCH_OPEN_OF(&chain_class, __VA_ARGS__)
-
-static void bench_close(bench *b)
-{
-    replay_sampler_destroy(&b->sampler);
-    replay_buffer_destroy(&b->buffer);
-    rl_learner_destroy(&b->learner);
-    vec_env_destroy(&b->env);
-    rl_config_destroy(&b->config);
-}
-
-// One step as an episode of its own.
-static void add_step(bench *b, unsigned char from, int32_t action, float reward, bool terminated,
-                     unsigned char to)
-{
-    expect_ok(replay_buffer_begin(b->buffer, 0, &from));
-    expect_ok(replay_buffer_add(b->buffer, 0, action, reward, terminated, !terminated, &to));
-}
-
-static void add_chain(bench *b)
-{
-    for (unsigned char s = 0; s < STATES; s++) {
-        bool last = s == STATES - 1;
-        add_step(b, s, LEFT, 0, false, s ? s - 1 : 0);
-        add_step(b, s, RIGHT, last ? 1 : 0, last, s + 1);
-    }
-}
-
-static gn_status update_into(bench *b, rl_update *ret_update)
-{
-    const rl_update_plan plan = { .beta = 1, .batch = (uint64_t)b->config->train.batch };
-    return rl_learner_update(b->learner, b->sampler, b->env, &plan, &b->random, ret_update);
-}
-
-static rl_update update(bench *b)
-{
-    rl_update result = { 0 };
-    expect_ok(update_into(b, &result));
-    return result;
-}
-
-// Values of one record with these parameters.
-static void values_of(bench *b, const float *parameter, unsigned char record, float ret_q[2])
-{
-    nn_net *net = NULL;
-    float observation[STATES];
-    expect_ok(nn_net_create(&net, rl_learner_layout(b->learner), 1, 1));
-    chain_decode(NULL, &record, 1, 1, observation);
-    expect_ok(nn_net_act(net, parameter, observation, (nn_fractions){ 0 }, ret_q));
-    nn_net_destroy(&net);
-}
-
-static void expect_same_parameters(bench *a, bench *b, bool same)
-{
-    size_t size = rl_learner_layout(a->learner)->size * sizeof(float);
-    assert_int_equal(
-        memcmp(rl_learner_parameters(a->learner), rl_learner_parameters(b->learner), size) == 0,
-        same);
-}
+#include "tests/rl/small_learner.h"
 
 // --- goals
 
@@ -221,7 +30,7 @@ static rl_update naive_update(bench *b, const float *target)
         const float *chooser = agent->double_q ? next_online : next_target;
         double goal =
             batch->reward[i] + (double)batch->discount[i] * next_target[chooser[1] > chooser[0]];
-        double error = fabs(q[batch->action[i]] - goal), delta = agent->huber_delta;
+        double error = fabs(q[batch->action[i]] - goal), delta = b->config->head.huber_delta;
         double huber = error <= delta ? error * error / 2 : delta * (error - delta / 2);
         expected.loss += batch->weight[i] * huber / (double)rows;
         expected.mean_q += q[batch->action[i]] / (double)rows;
@@ -256,7 +65,7 @@ static void goals_are_those_of_the_formula(void **state)
     static const char *const delta[] = { "inf", "0.1" };
     for (int i = 0; i < 2; i++) {
         for (int k = 0; k < 2; k++) {
-            bench b = BENCH_OPEN("agent.double_q", double_q[i], "agent.huber_delta", delta[k],
+            bench b = BENCH_OPEN("agent.double_q", double_q[i], "head.huber_delta", delta[k],
                                  "train.batch", "32", "optimizer.learning_rate", "0.02");
             add_chain(&b);
             expect_naive_goals(&b);
@@ -287,7 +96,7 @@ static void a_terminated_step_does_not_bootstrap_and_a_truncated_one_does(void *
 {
     (void)state;
     for (int terminated = 0; terminated < 2; terminated++) {
-        bench b = BENCH_OPEN("train.batch", "1", "agent.gamma", "0.5", "agent.huber_delta", "inf");
+        bench b = BENCH_OPEN("train.batch", "1", "agent.gamma", "0.5", "head.huber_delta", "inf");
         float q[2], next[2];
         add_step(&b, 2, LEFT, 3, terminated, 1);
         values_of(&b, rl_learner_parameters(b.learner), 2, q);
@@ -324,7 +133,7 @@ static gn_status update_as(bench *b, uint64_t batch, bool measure, rl_update *re
 
 #define AUTO_BENCH(...) \
     BENCH_OPEN("train.batch_schedule", "auto", "train.batch", "32", "train.batch_max", "128", \
-               "agent.huber_delta", "inf", __VA_ARGS__)
+               "head.huber_delta", "inf", __VA_ARGS__)
 
 // Squared norm of the gradient of the mean loss over every second row of the batch that the next
 // update will draw, from row `first` on; `stride` 1 takes all. The target network is still the
@@ -490,19 +299,12 @@ static void values_reach_the_known_optimum(void **state)
                 assert_true(fabs(q[LEFT] - optimum(s, LEFT)) < 0.04);
                 assert_true(fabs(q[RIGHT] - optimum(s, RIGHT)) < 0.04);
                 chain_decode(NULL, &s, 1, 1, observation);
-                assert_int_equal(rl_learner_greedy(b.learner, observation), RIGHT);
+                int32_t action = -1;
+                expect_ok(rl_learner_greedy(b.learner, observation, &action));
+                assert_int_equal(action, RIGHT);
             }
             bench_close(&b);
         }
-    }
-}
-
-static void learn(bench *b, int updates)
-{
-    for (int n = 0; n < updates; n++) {
-        update(b);
-        if (n % 7 == 6)
-            rl_learner_update_target(b->learner);
     }
 }
 
@@ -574,7 +376,7 @@ static void numbers_that_are_not_finite_stop_it_before_any_parameter_changes(voi
 {
     (void)state;
     const unsigned char record = 0;
-    bench b = BENCH_OPEN("agent.huber_delta", "inf");
+    bench b = BENCH_OPEN("head.huber_delta", "inf");
     expect_ok(replay_buffer_begin(b.buffer, 0, &record));
     expect_fails(GN_ERR_NUMERIC, "nan",
                  replay_buffer_add(b.buffer, 0, LEFT, NAN, true, false, &record));

@@ -228,7 +228,7 @@ static void no_option_of_learning_is_dead(void **state)
         { "agent.n_step", "1" },
         { "agent.double_q", "false" },
         { "agent.dueling", "false" },
-        { "agent.huber_delta", "0.01" },
+        { "head.huber_delta", "0.01" },
         { "agent.epsilon_start", "0.9" },
         { "agent.epsilon_end", "0.1" },
         { "agent.epsilon_fraction", "0.6" },
