@@ -248,7 +248,7 @@ static void a_torn_state_is_refused_and_changes_nothing(void **state)
 
 // What each copy records in TRAIL steps, all taking the same actions.
 // Shape: ret_trail: [COPIES, TRAIL, record_size]; the caller frees it.
-enum { TRAIL = 8 };
+enum { TRAIL = 40 };
 static size_t record_trail(const env_class *class, uint64_t seed, unsigned char **ret_trail)
 {
     vec_env *env;
