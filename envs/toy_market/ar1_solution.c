@@ -106,27 +106,20 @@ static gn_status iterate_values(ar1_solution *solution)
     return GN_OK;
 }
 
-// By how much an action is better than the best other one.
-static double lead(const ar1_solution *solution, size_t i, size_t position, size_t action)
-{
-    const double *q = solution->q + (i * P + position) * P;
-    double other = -INFINITY;
-    for (size_t a = 0; a < P; a++) {
-        if (a != action)
-            other = fmax(other, q[a]);
-    }
-    return q[action] - other;
-}
-
-// Where the lead of an action becomes positive, between point i, where it is not, and j, where it
-// is.
-static double crossing(const ar1_solution *solution, size_t i, size_t j, size_t position,
+// Where an action stops being the best on the way from point `with`, where it is, to its neighbour
+// `without`. Against each other action on its own, as only those differences are smooth.
+static double crossing(const ar1_solution *solution, size_t with, size_t without, size_t position,
                        size_t action)
 {
-    double without = lead(solution, i, position, action),
-           with = lead(solution, j, position, action);
-    double share = with > without ? without / (without - with) : 0;
-    return solution->x[i] + share * (solution->x[j] - solution->x[i]);
+    const double *q = solution->q + (with * P + position) * P;
+    const double *next = solution->q + (without * P + position) * P;
+    double share = 1;
+    for (size_t other = 0; other < P; other++) {
+        double lead = q[action] - q[other], then = next[action] - next[other];
+        if (other != action && then < lead)
+            share = fmin(share, lead / (lead - then));
+    }
+    return solution->x[with] + share * (solution->x[without] - solution->x[with]);
 }
 
 static ar1_threshold find_threshold(const ar1_solution *solution, size_t position)
@@ -137,9 +130,9 @@ static ar1_threshold find_threshold(const ar1_solution *solution, size_t positio
         size_t here = solution->best[i * P + position];
         size_t next = solution->best[(i + 1) * P + position];
         if (here == AR1_SHORT && next != AR1_SHORT)
-            found.to_short = crossing(solution, i + 1, i, position, AR1_SHORT);
+            found.to_short = crossing(solution, i, i + 1, position, AR1_SHORT);
         if (here != AR1_LONG && next == AR1_LONG)
-            found.to_long = crossing(solution, i, i + 1, position, AR1_LONG);
+            found.to_long = crossing(solution, i + 1, i, position, AR1_LONG);
     }
     return found;
 }

@@ -3,11 +3,14 @@
 //
 // The signal lives on an odd number of evenly spaced points, from -6 to +6 of its standard
 // deviations. From a point it goes to another with the probability of the cell around that one; the
-// outermost cells reach to infinity, so nothing is lost. Errors fall with the square of the
-// spacing: 401 points give thresholds and rewards to 3 digits and more (tests/envs/test_ar1.c).
+// outermost cells reach to infinity, so nothing is lost. With 401 points thresholds, values and the
+// reward of the best policy are right to a thousandth (tests/envs/test_ar1.c).
 //
 // A policy is a table: the action at point i with position p is policy[i * AR1_POSITIONS + p]. To
-// judge an agent, fill one with its greedy actions for the observations (x[i], p - AR1_FLAT).
+// judge an agent, fill one with its greedy actions for the observations (x[i], p - AR1_FLAT). A
+// table turns where cells meet: a policy that turns elsewhere is rounded by up to half a spacing,
+// and where that is not about the best place, its reward is known to 1 % with 401 points, 0.3 %
+// with 1601.
 
 #ifndef ENVS_TOY_MARKET_AR1_SOLUTION_H
 #define ENVS_TOY_MARKET_AR1_SOLUTION_H
