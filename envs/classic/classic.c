@@ -75,26 +75,26 @@ void classic_step(void *object, const int32_t *action, float *ret_reward, uint8_
                   uint8_t *ret_truncated)
 {
     classic_env *env = object;
-    const classic_kind *kind = env->kind;
+    const classic_kind kind = *env->kind; // a copy cannot change while results are written
+    const uint64_t max_steps = (uint64_t)env->options.max_steps;
     for (uint32_t i = 0; i < env->copies; i++) {
         classic_copy *copy = &env->copy[i];
         copy->steps++;
-        int terminated = kind->dynamics(copy->state, action[i]);
-        ret_reward[i] = terminated ? kind->last_reward : kind->reward;
+        int terminated = kind.dynamics(copy->state, action[i]);
+        ret_reward[i] = terminated ? kind.last_reward : kind.reward;
         ret_terminated[i] = terminated != 0;
-        ret_truncated[i] = !terminated && copy->steps >= (uint64_t)env->options.max_steps;
+        ret_truncated[i] = !terminated && copy->steps >= max_steps;
     }
 }
 
+// Rows of floats begin where floats may: callers give blocks from base/mem.h.
 void classic_record(const void *object, unsigned char *ret_record)
 {
     const classic_env *env = object;
-    size_t size = env->kind->observation * sizeof(float);
-    for (uint32_t i = 0; i < env->copies; i++) {
-        float observed[CLASSIC_OBSERVATION];
-        env->kind->observe(env->copy[i].state, observed);
-        memcpy(ret_record + i * size, observed, size);
-    }
+    const classic_kind *kind = env->kind;
+    float *out = (float *)(void *)ret_record;
+    for (uint32_t i = 0; i < env->copies; i++)
+        kind->observe(env->copy[i].state, out + (size_t)i * kind->observation);
 }
 
 void classic_decode(const void *object, const unsigned char *record, size_t stride, size_t n,
@@ -103,6 +103,10 @@ void classic_decode(const void *object, const unsigned char *record, size_t stri
     const classic_env *env = object;
     size_t size = env->kind->observation * sizeof(float);
     unsigned char *out = ret_observation;
+    if (stride == size) {
+        memcpy(out, record, n * size);
+        return;
+    }
     for (size_t i = 0; i < n; i++)
         memcpy(out + i * size, record + i * stride, size);
 }
