@@ -34,7 +34,7 @@ static int list(int argc, char **argv, const char *usage, const char *about, con
 
 static gn_status print_envs(gn_text *out, const cli_line *line)
 {
-    enum { COLUMN = 12 };
+    enum { COLUMN = 14 };
     (void)line;
     for (const env_class *const *class = env_classes; *class; class ++) {
         gn_text_append(out, "%-*s", COLUMN, (*class)->name);

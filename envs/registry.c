@@ -3,12 +3,19 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "envs/classic/acrobot.h"
 #include "envs/classic/cartpole.h"
+#include "envs/classic/mountain_car.h"
 #include "envs/env.h"
 #include "envs/pixel/catch.h"
+#include "envs/tabular/chain.h"
+#include "envs/toy_market/ar1.h"
 #include "envs/trading/trading.h"
 
-const env_class *const env_classes[] = { &trading_class, &cartpole_class, &catch_class, NULL };
+const env_class *const env_classes[] = {
+    &trading_class, &cartpole_class, &acrobot_class, &mountain_car_class,
+    &catch_class,   &chain_class,    &ar1_class,     NULL,
+};
 
 gn_status env_class_find(const env_class **ret_class, const char *name)
 {

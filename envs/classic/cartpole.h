@@ -6,14 +6,13 @@
 #ifndef ENVS_CLASSIC_CARTPOLE_H
 #define ENVS_CLASSIC_CARTPOLE_H
 
-#include "envs/env.h"
+#include "envs/classic/classic.h"
 
 // Section [cartpole].
-typedef struct cartpole_config {
-    int64_t max_steps;
-} cartpole_config;
+typedef classic_config cartpole_config;
 
 extern const gn_option cartpole_options[];
+extern const classic_kind cartpole_kind;
 extern const env_class cartpole_class;
 
 // One step of the dynamics from state (x, x_dot, theta, theta_dot); returns 1 if the pole fell or

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "envs/saved_options.h"
 
 static const env_field catch_fields[] = { { 0 } };
 
@@ -177,24 +178,8 @@ static void catch_decode(const void *object, const unsigned char *record, size_t
 static void catch_save(const void *object, gn_blob *out)
 {
     const catch_env *env = object;
-    gn_blob_write(out, "catch.options", &env->options, sizeof env->options);
+    saved_options_write(out, "catch", &env->options, sizeof env->options);
     gn_blob_write(out, "catch.copies", env->copy, env->copies * sizeof *env->copy);
-}
-
-static gn_status check_same(const char *name, double saved, double here)
-{
-    if (saved == here)
-        return GN_OK;
-    return gn_fail(GN_ERR_CONFIG, "catch.%s: %.17g in the saved state, %.17g here", name, saved,
-                   here);
-}
-
-static gn_status check_options(const catch_config *saved, const catch_config *here)
-{
-    GN_TRY(check_same("rows", (double)saved->rows, (double)here->rows));
-    GN_TRY(check_same("columns", (double)saved->columns, (double)here->columns));
-    GN_TRY(check_same("noise", saved->noise, here->noise));
-    return check_same("stack", (double)saved->stack, (double)here->stack);
 }
 
 static gn_status check_copies(const catch_env *env, const catch_copy *copy)
@@ -210,10 +195,7 @@ static gn_status check_copies(const catch_env *env, const catch_copy *copy)
 static gn_status catch_load(void *object, gn_blob *in)
 {
     catch_env *env = object;
-    catch_config options;
-    gn_blob_read(in, "catch.options", &options, sizeof options);
-    GN_TRY(gn_blob_status(in));
-    GN_TRY(check_options(&options, &env->options));
+    GN_TRY(saved_options_check(in, "catch", catch_options, &env->options, sizeof env->options));
     catch_copy *loaded;
     GN_TRY(gn_alloc(&loaded, env->copies, sizeof *loaded));
     gn_blob_read(in, "catch.copies", loaded, env->copies * sizeof *loaded);

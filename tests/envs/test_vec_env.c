@@ -6,9 +6,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "envs/classic/acrobot.h"
 #include "envs/classic/cartpole.h"
+#include "envs/classic/mountain_car.h"
 #include "envs/observe.h"
 #include "envs/pixel/catch.h"
+#include "envs/tabular/chain.h"
+#include "envs/toy_market/ar1.h"
 #include "envs/trading/trading.h"
 #include "tests/envs/small_market.h"
 #include "tests/support/check.h"
@@ -22,8 +26,10 @@ static gn_status create(vec_env **ret_env, const env_class *class, uint64_t seed
 {
     union {
         trading_config trading;
-        cartpole_config cartpole;
+        classic_config classic;
         catch_config catch;
+        chain_config chain;
+        ar1_config ar1;
     } config;
     const gn_option_section sections[] = {
         { .name = class->name, .options = class->options, .values = &config },
@@ -34,6 +40,10 @@ static gn_status create(vec_env **ret_env, const env_class *class, uint64_t seed
         config.trading.episode_bars = 40;
     if (class == &catch_class)
         config.catch = (catch_config){ .rows = 7, .columns = 7, .noise = 0.1, .stack = STACK };
+    if (class == &acrobot_class || class == &mountain_car_class)
+        config.classic.max_steps = 30;
+    if (class == &ar1_class)
+        config.ar1.length = 20;
     small_market_make(&small, 1, 0.02);
     const env_context context = {
         .copies = COPIES,
@@ -236,23 +246,43 @@ static void a_torn_state_is_refused_and_changes_nothing(void **state)
     }
 }
 
+// What each copy records in TRAIL steps, all taking the same actions.
+// Shape: ret_trail: [COPIES, TRAIL, record_size]; the caller frees it.
+enum { TRAIL = 40 };
+static size_t record_trail(const env_class *class, uint64_t seed, unsigned char **ret_trail)
+{
+    vec_env *env;
+    expect_ok(create(&env, class, seed));
+    size_t size = vec_env_spec(env)->record_size;
+    expect_ok(gn_alloc(ret_trail, COPIES * TRAIL, size));
+    for (uint32_t step = 0; step < TRAIL; step++) {
+        for (uint32_t i = 0; i < COPIES; i++)
+            memcpy(*ret_trail + (i * TRAIL + step) * size, vec_env_last(env)->record + i * size,
+                   size);
+        int32_t action[COPIES];
+        for (uint32_t i = 0; i < COPIES; i++)
+            action[i] = (int32_t)(step % vec_env_spec(env)->actions);
+        expect_ok(vec_env_step(env, action));
+    }
+    vec_env_destroy(&env);
+    return TRAIL * size;
+}
+
 static void seeds_name_the_episodes_and_copies_differ(void **state)
 {
     (void)state;
     for (const env_class *const *class = env_classes; *class; class ++) {
-        vec_env *env, *same, *other;
-        expect_ok(create(&env, *class, 6));
-        expect_ok(create(&same, *class, 6));
-        expect_ok(create(&other, *class, 7));
-        size_t size = vec_env_spec(env)->record_size;
-        const unsigned char *record = vec_env_last(env)->record;
-        assert_memory_equal(record, vec_env_last(same)->record, COPIES * size);
-        assert_true(memcmp(record, vec_env_last(other)->record, COPIES * size) != 0);
+        unsigned char *trail, *same, *other;
+        size_t size = record_trail(*class, 6, &trail);
+        record_trail(*class, 6, &same);
+        record_trail(*class, 7, &other);
+        assert_memory_equal(trail, same, COPIES * size);
+        assert_true(memcmp(trail, other, COPIES * size) != 0);
         for (int i = 1; i < COPIES; i++)
-            assert_true(memcmp(record, record + i * size, size) != 0);
-        vec_env_destroy(&env);
-        vec_env_destroy(&same);
-        vec_env_destroy(&other);
+            assert_true(memcmp(trail, trail + i * size, size) != 0);
+        gn_free(&trail);
+        gn_free(&same);
+        gn_free(&other);
     }
 }
 
