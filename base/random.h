@@ -19,7 +19,8 @@ typedef enum gn_random_purpose {
     GN_RANDOM_EVAL, // evaluation episodes, index = episode
     GN_RANDOM_MARKET, // generated market
     GN_RANDOM_BASELINE,
-    GN_RANDOM_TEST
+    GN_RANDOM_TEST,
+    GN_RANDOM_BOOTSTRAP // resampling of results
 } gn_random_purpose;
 
 // Plain state; `position` (32-bit words consumed) is the only part that changes.
