@@ -89,7 +89,7 @@ static void writes_numbers_as_people_do(void **state)
     expect_tick(-0.2, 0.1, -0.05, "-0.05");
     expect_tick(0, 1e-6, 2e-7, "2.0e-7");
     expect_tick(1000, 1010, 1002, "1002");
-    expect_tick(0, 1e20, 4e19, "4e19");
+    expect_tick(0, 1e20, 4e19, "4.0e19");
     expect_number(0, "0");
     expect_number(19870, "19.87k");
     expect_number(1234.4, "1234");
