@@ -106,6 +106,15 @@ bool gn_options_find(const gn_option_section *sections, const char *key,
 // Errors: those of gn_options_set with "path:line: " in front; GN_ERR_NOT_FOUND; GN_ERR_IO.
 gn_status gn_options_load(const gn_option_section *sections, const char *path);
 
+// One `key = value` of a file; key is "section.key". Anything but GN_OK ends the reading.
+typedef gn_status (*gn_option_visit)(void *user, const char *key, const char *value);
+
+// Reads an INI file whatever its keys are, for who has no table of them: `visit` gets every line in
+// order, a repeated key again.
+// Errors: those of `visit`, with "path:line: " in front; GN_ERR_CONFIG; GN_ERR_NOT_FOUND;
+// GN_ERR_IO.
+gn_status gn_options_scan(const char *path, gn_option_visit visit, void *user);
+
 // One value as it would be typed: it reads back as exactly the same value.
 void gn_option_format(gn_text *out, const gn_option *option, const void *value);
 

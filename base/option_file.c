@@ -17,7 +17,9 @@
 // path may exceed. So it gets lines cut to what it holds, decides what each one is, and the handler
 // takes the value of a cut line from the file's own text.
 typedef struct ini_source {
-    const gn_option_section *sections;
+    const gn_option_section *sections; // NULL: any
+    gn_option_visit visit;
+    void *user;
     const char *path;
     char *line, *line_end, *next; // line: without blanks around it; next: start of the one after
     size_t number; // of the line, from 1
@@ -60,7 +62,7 @@ static char *next_line(char *buffer, int size, void *stream)
         source->line++;
     while (source->line_end > source->line && is_blank(source->line_end[-1]))
         source->line_end--;
-    if (*source->line == '[')
+    if (*source->line == '[' && source->sections != NULL)
         check_section(source);
 
     size_t length = (size_t)(source->line_end - source->line), room = (size_t)size - 2;
@@ -94,7 +96,7 @@ static const char *whole_value(const ini_source *source, const char *seen)
 }
 
 // Returns 1 to go on, 0 to stop, as inih wants it.
-static int set_from_line(void *user, const char *section, const char *name, const char *value)
+static int visit_line(void *user, const char *section, const char *name, const char *value)
 {
     ini_source *source = user;
     if (source->status != GN_OK)
@@ -102,27 +104,48 @@ static int set_from_line(void *user, const char *section, const char *name, cons
     char key[128];
     snprintf(key, sizeof key, "%s%s%s", section, *section != '\0' ? "." : "", name);
     source->status =
-        gn_options_set(source->sections, key, source->cut ? whole_value(source, value) : value);
+        source->visit(source->user, key, source->cut ? whole_value(source, value) : value);
     if (source->status != GN_OK)
         gn_fail_within(source->status, "%s:%zu", source->path, source->number);
     return source->status == GN_OK;
 }
 
-gn_status gn_options_load(const gn_option_section *sections, const char *path)
+static gn_status read_ini(ini_source *source)
 {
     void *data;
     size_t size;
-    GN_TRY(gn_file_read(&data, &size, path));
-    ini_source source = { .sections = sections, .path = path, .next = data };
+    GN_TRY(gn_file_read(&data, &size, source->path));
+    source->next = data;
     if (strlen(data) != size)
-        source.status = gn_fail(GN_ERR_CONFIG, "%s: holds a NUL byte at %zu", path, strlen(data));
-    int bad_line = ini_parse_stream(next_line, &source, set_from_line, &source);
+        source->status =
+            gn_fail(GN_ERR_CONFIG, "%s: holds a NUL byte at %zu", source->path, strlen(data));
+    int bad_line = ini_parse_stream(next_line, source, visit_line, source);
     // inih goes on after a line it cannot read, so that the failure of a later one may be recorded.
-    if (bad_line > 0 && (source.status == GN_OK || (size_t)bad_line < source.number))
-        source.status = gn_fail(GN_ERR_CONFIG, "%s:%d: not 'key = value', '[section]' or a comment",
-                                path, bad_line);
+    if (bad_line > 0 && (source->status == GN_OK || (size_t)bad_line < source->number))
+        source->status =
+            gn_fail(GN_ERR_CONFIG, "%s:%d: not 'key = value', '[section]' or a comment",
+                    source->path, bad_line);
     gn_free(&data);
-    return source.status;
+    return source->status;
+}
+
+static gn_status set_option(void *user, const char *key, const char *value)
+{
+    return gn_options_set(user, key, value);
+}
+
+gn_status gn_options_load(const gn_option_section *sections, const char *path)
+{
+    ini_source source = {
+        .sections = sections, .visit = set_option, .user = (void *)sections, .path = path
+    };
+    return read_ini(&source);
+}
+
+gn_status gn_options_scan(const char *path, gn_option_visit visit, void *user)
+{
+    ini_source source = { .visit = visit, .user = user, .path = path };
+    return read_ini(&source);
 }
 
 // ---- Writing ----

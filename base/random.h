@@ -23,7 +23,8 @@ typedef enum gn_random_purpose {
     GN_RANDOM_BASELINE,
     GN_RANDOM_TEST,
     GN_RANDOM_FRACTION, // quantile fractions; index 0: sampled steps, 1: what followed them
-    GN_RANDOM_NOISE // of noisy layers; index 0: online, 1: target, 2: acting
+    GN_RANDOM_NOISE, // of noisy layers; index 0: online, 1: target, 2: acting
+    GN_RANDOM_BOOTSTRAP // resampling of results
 } gn_random_purpose;
 
 // Plain state; `position` (32-bit words consumed) is the only part that changes.

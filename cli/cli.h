@@ -13,11 +13,12 @@
 #include "base/option.h"
 #include "base/status.h"
 
-enum { CLI_WIDTH = 80, CLI_MAX_FLAGS = 256 };
+enum { CLI_WIDTH = 80, CLI_MAX_FLAGS = 256, CLI_MAX_WORDS = 512 };
 
 int cmd_train(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
+int cmd_plot(int argc, char **argv);
 int cmd_data(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_envs(int argc, char **argv);
@@ -41,7 +42,7 @@ typedef struct cli_flag {
 
 // A command line taken apart: `--name value` and `--name=value`, in any order, `--` ends flags.
 typedef struct cli_line {
-    const char *positional[8];
+    const char *positional[CLI_MAX_WORDS];
     size_t positionals;
     const char *option[2 * CLI_MAX_FLAGS]; // "section.key", value, ...
     size_t options;

@@ -13,6 +13,7 @@ static const struct {
     { "train", "train an agent on a bars file or an environment", cmd_train },
     { "resume", "continue a run exactly where its newest checkpoint stands", cmd_resume },
     { "eval", "measure a trained agent beside the baselines", cmd_eval },
+    { "plot", "draw learning curves of several runs, with bands over seeds", cmd_plot },
     { "data", "import, look at, and generate market data", cmd_data },
     { "replay", "look into a replay buffer, check it, export its steps", cmd_replay },
     { "envs", "list environments", cmd_envs },

@@ -93,9 +93,9 @@ static const gn_option train_options[] = {
 
 static const char *const metric_names[] = { "return", "sharpe", NULL };
 static const gn_option eval_options[] = {
-    GN_OPTION_INT(rl_eval_config, every, "10000", 0, 1e12,
+    GN_OPTION_INT(rl_eval_config, every, "5000", 0, 1e12,
                   "environment steps between evaluations on the validation split; 0 is never"),
-    GN_OPTION_INT(rl_eval_config, episodes, "10", 1, 100000,
+    GN_OPTION_INT(rl_eval_config, episodes, "20", 1, 100000,
                   "episodes of an evaluation, where the environment is not a market"),
     GN_OPTION_CHOICE(rl_eval_config, metric, "return", metric_names,
                      "what the best weights are chosen by"),
@@ -116,9 +116,15 @@ static const char *const dueling_dqn_settings[] = {
     "agent.double_q", "true", "agent.dueling", "true", "agent.n_step", "3", "replay.prioritized",
     "true",           NULL,
 };
+static const char *const control_dqn_settings[] = {
+    "agent.double_q", "true", "agent.dueling", "true", "agent.n_step", "3", "replay.prioritized",
+    "true", "optimizer.learning_rate", "0.003", "agent.epsilon_fraction", "0.2", NULL,
+};
 static const char *const c51_settings[] = { "head.kind", "categorical", NULL };
 static const char *const qr_dqn_settings[] = { "head.kind", "quantile", NULL };
-static const char *const iqn_settings[] = { "head.kind", "implicit-quantile", NULL };
+static const char *const iqn_settings[] = {
+    "head.kind", "implicit-quantile", "head.quantiles", "8", "head.target_quantiles", "8", NULL,
+};
 static const char *const rainbow_settings[] = {
     "head.kind",
     "categorical",
@@ -140,7 +146,8 @@ static const char *const rainbow_settings[] = {
 };
 static const char *const munchausen_dqn_settings[] = { "agent.munchausen", "true", NULL };
 static const char *const munchausen_iqn_settings[] = {
-    "head.kind", "implicit-quantile", "agent.munchausen", "true", NULL,
+    "head.kind", "implicit-quantile", "head.quantiles", "8", "head.target_quantiles", "8",
+    "agent.munchausen", "true", NULL,
 };
 static const char *const mog_dqn_settings[] = { "head.kind", "gaussian-mixture", NULL };
 
@@ -152,6 +159,8 @@ const rl_preset rl_presets[] = {
     { "dueling-dqn", "double-dqn with a dueling head, prioritized replay and 3-step returns",
       "Wang et al. 2016, arXiv:1511.06581; Schaul et al. 2016, arXiv:1511.05952",
       dueling_dqn_settings },
+    { "control-dqn", "dueling-dqn with large steps, for small problems without noise such as CartPole",
+      "as dueling-dqn", control_dqn_settings },
     { "c51", "dqn that learns the probabilities of fixed returns (head.v_min to head.v_max)",
       "Bellemare, Dabney & Munos 2017, arXiv:1707.06887", c51_settings },
     { "qr-dqn", "dqn that learns fixed quantiles of the return",

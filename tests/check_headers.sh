@@ -4,7 +4,7 @@
 
 cd "$(dirname "$0")/.." || exit
 bad=0
-for header in $(find base shim market envs replay nn rl -name '*.h' ! -name '*_internal.h' | sort)
+for header in $(find base shim market envs replay nn rl report -name '*.h' ! -name '*_internal.h' | sort)
 do
     for language in 'c -std=c17' 'c++ -std=c++17'; do
         # shellcheck disable=SC2086

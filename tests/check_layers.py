@@ -16,8 +16,9 @@ MAY_INCLUDE = {
     "replay": {"base", "shim"},
     "nn": {"base", "shim"},
     "rl": {"base", "shim", "market", "envs", "replay", "nn"},
-    "cli": {"base", "shim", "market", "envs", "replay", "nn", "rl"},
-    "examples": {"base", "market", "envs", "replay", "nn", "rl"},
+    "report": {"base", "market"},
+    "cli": {"base", "shim", "market", "envs", "replay", "nn", "rl", "report"},
+    "examples": {"base", "market", "envs", "replay", "nn", "rl", "report"},
 }
 UNCHECKED = {"tests", "benchmarks"}
 SHIM_ONLY = ("torch/", "ATen/", "c10/", "arrow/", "parquet/", "cuda")

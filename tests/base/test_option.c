@@ -550,10 +550,46 @@ static void missing_memory_is_reported(void **state)
     }
 }
 
+// Writes down what it gets; ends the reading at the value "stop".
+static gn_status note_line(void *user, const char *key, const char *value)
+{
+    gn_text_append(user, "%s=%zu:%.5s|", key, strlen(value), value);
+    return strcmp(value, "stop") == 0 ? gn_fail(GN_ERR_STATE, "seen enough") : GN_OK;
+}
+
+static gn_status scan(gn_text *out, const char *contents)
+{
+    char folder[GN_PATH_SIZE], path[GN_PATH_SIZE];
+    test_temp_folder(folder);
+    expect_ok(gn_path_join(path, folder, "run.ini"));
+    expect_ok(gn_file_write(path, contents, strlen(contents)));
+    gn_status status = gn_options_scan(path, note_line, out);
+    test_temp_remove(folder);
+    return status;
+}
+
+static void any_run_file_can_be_scanned(void **state)
+{
+    (void)state;
+    gn_text out = { 0 };
+    char line[600] = "[what]\nlong = ";
+    memset(line + strlen(line), 'x', 500);
+    expect_ok(scan(&out, line));
+    expect_ok(scan(&out, "# why\n[a]\nb = 1\n[what]\nb =\nb = 2 ; 3\n"));
+    assert_string_equal(gn_text_data(&out), "what.long=500:xxxxx|a.b=1:1|what.b=0:|what.b=1:2|");
+    expect_fails(GN_ERR_STATE, "run.ini:3: seen enough",
+                 scan(&out, "[a]\nb = 1\nb = stop\nb = 2\n"));
+    expect_fails(GN_ERR_CONFIG, "run.ini:1: not 'key = value'", scan(&out, "?\n"));
+    expect_fails(GN_ERR_NOT_FOUND, "no/such", gn_options_scan("no/such", note_line, &out));
+    assert_null(strstr(gn_text_data(&out), "stop|a.b=1:2"));
+    gn_text_free(&out);
+}
+
 TEST_MAIN(defaults_are_what_the_table_says, finds_rows_and_values, integers_are_exact,
           reals_stay_in_their_range, booleans_and_choices_are_words, lists_hold_numbers,
           texts_fit_into_a_run_file, unknown_keys_name_the_nearest, run_files_are_read,
           mistakes_in_run_files_name_their_line, long_lines_are_read_whole,
-          random_values_survive_a_file, damaged_run_files_never_crash, json_is_what_jansson_reads,
-          help_is_aligned_and_wrapped, long_flags_stand_alone_and_choices_are_listed,
-          markdown_has_a_row_for_each_option, missing_memory_is_reported)
+          any_run_file_can_be_scanned, random_values_survive_a_file, damaged_run_files_never_crash,
+          json_is_what_jansson_reads, help_is_aligned_and_wrapped,
+          long_flags_stand_alone_and_choices_are_listed, markdown_has_a_row_for_each_option,
+          missing_memory_is_reported)

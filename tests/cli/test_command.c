@@ -23,8 +23,8 @@ static void expect_width(const char *text, const char *what)
 static void every_command_has_help_that_fits(void **state)
 {
     (void)state;
-    static const char *const commands[] = { "train", "resume", "eval",    "data",   "replay",
-                                            "envs",  "agents", "options", "version" };
+    static const char *const commands[] = { "train",  "resume", "eval",   "plot",    "data",
+                                            "replay", "envs",   "agents", "options", "version" };
     char usage[64];
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         command_result result = RUN(commands[i], "--help");
