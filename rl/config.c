@@ -117,8 +117,19 @@ static const char *const dueling_dqn_settings[] = {
     "true",           NULL,
 };
 static const char *const control_dqn_settings[] = {
-    "agent.double_q", "true", "agent.dueling", "true", "agent.n_step", "3", "replay.prioritized",
-    "true", "optimizer.learning_rate", "0.003", "agent.epsilon_fraction", "0.2", NULL,
+    "agent.double_q",
+    "true",
+    "agent.dueling",
+    "true",
+    "agent.n_step",
+    "3",
+    "replay.prioritized",
+    "true",
+    "optimizer.learning_rate",
+    "0.003",
+    "agent.epsilon_fraction",
+    "0.2",
+    NULL,
 };
 static const char *const c51_settings[] = { "head.kind", "categorical", NULL };
 static const char *const qr_dqn_settings[] = { "head.kind", "quantile", NULL };
@@ -146,8 +157,8 @@ static const char *const rainbow_settings[] = {
 };
 static const char *const munchausen_dqn_settings[] = { "agent.munchausen", "true", NULL };
 static const char *const munchausen_iqn_settings[] = {
-    "head.kind", "implicit-quantile", "head.quantiles", "8", "head.target_quantiles", "8",
-    "agent.munchausen", "true", NULL,
+    "head.kind", "implicit-quantile", "head.quantiles", "8",  "head.target_quantiles",
+    "8",         "agent.munchausen",  "true",           NULL,
 };
 static const char *const mog_dqn_settings[] = { "head.kind", "gaussian-mixture", NULL };
 
@@ -159,7 +170,8 @@ const rl_preset rl_presets[] = {
     { "dueling-dqn", "double-dqn with a dueling head, prioritized replay and 3-step returns",
       "Wang et al. 2016, arXiv:1511.06581; Schaul et al. 2016, arXiv:1511.05952",
       dueling_dqn_settings },
-    { "control-dqn", "dueling-dqn with large steps, for small problems without noise such as CartPole",
+    { "control-dqn",
+      "dueling-dqn with large steps, for small problems without noise such as CartPole",
       "as dueling-dqn", control_dqn_settings },
     { "c51", "dqn that learns the probabilities of fixed returns (head.v_min to head.v_max)",
       "Bellemare, Dabney & Munos 2017, arXiv:1707.06887", c51_settings },
