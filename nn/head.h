@@ -71,7 +71,8 @@ typedef struct nn_backup {
     size_t width; // of out: that of the head, implicit: target_quantiles
     const float *out; // [n, actions, width] of the target network
     const float *reward, *discount; // [n] R and gamma^k
-    const float *policy; // [n, actions] sums to 1; greedy: one of them is 1, the others 0
+    // [n, actions] sums to 1; greedy: one of them is 1. What has 0 is not looked at, NaN or not.
+    const float *policy;
     const float *bonus; // [n, actions], or NULL: none
     double rescale; // 0: outputs are returns
 } nn_backup;
@@ -86,7 +87,10 @@ typedef struct nn_head_batch {
     const float *target; // [n, target_width] from nn_head_target
     const float *fraction; // [n, width] quantile fractions of out; implicit only, else NULL
     const float *weight; // [n] importance weights
-    float *ret_error; // [n] what priorities are made of, >= 0
+    // [n] what priorities are made of, >= 0 and without weights.  scalar, two-hot: |TD| of outputs;
+    // categorical: KL(target || output); quantiles: mean |TD| over all pairs; gaussian-mixture: the
+    // energy distance, which is |TD| where both are certain.
+    float *ret_error;
     float *ret_grad; // [n, actions, width] d loss / d out: 0 but at the chosen actions
 } nn_head_batch;
 
@@ -100,21 +104,24 @@ typedef struct nn_head {
 // Errors: GN_ERR_CONFIG: v_min is not below v_max.
 gn_status nn_head_create(nn_head *ret_head, const nn_head_config *config);
 
-// Floats of one target.
+// Floats of one target; their meaning is the head's own.
 size_t nn_head_target_width(const nn_head *head, uint32_t actions);
 
-// Whether outputs describe a distribution, so that other risks than the mean have a meaning.
+// Whether outputs describe a distribution, so that other risks than the mean have a meaning. Those
+// of two-hot do not: only their mean is learned.
 bool nn_head_is_distribution(const nn_head *head);
 
 // Values of `rows` actions.  Shapes: out: [rows, width]; ret_value: [rows]. width: that of the
-// head, for implicit quantiles any. rescale: as in nn_backup; values are returns again.
+// head, for implicit quantiles any. rescale: as in nn_backup; values are returns again: of atoms,
+// quantiles and components each by itself, of two-hot the mean.
 void nn_head_values(const nn_head *head, const float *out, size_t rows, size_t width,
                     const nn_risk *risk, double rescale, float *ret_value);
 
 // Shape: ret_target: [n, nn_head_target_width].
 void nn_head_target(const nn_head *head, const nn_backup *backup, float *ret_target);
 
-// Weighted mean loss  1/n sum_i weight_i loss_i.
+// Weighted mean loss  1/n sum_i weight_i loss_i,  its gradient and the errors. A NaN at a chosen
+// action or in its target shows in all three.
 double nn_head_loss(const nn_head *head, const nn_head_batch *batch);
 
 // A row of the table.

@@ -9,7 +9,7 @@
 #include "nn/head_internal.h"
 #include "nn/simd_math.h"
 
-enum { MAX_VECTORS = NN_MAX_HEAD_WIDTH / NN_LANES, BLOCK = 8 };
+enum { MAX_VECTORS = NN_MAX_HEAD_WIDTH / NN_LANES };
 
 static size_t width(const nn_head_config *config)
 {
@@ -144,6 +144,7 @@ NN_INLINE float value_of(const support *s, const float *row, float largest, cons
 static void categorical_values(const nn_head *head, const float *out, size_t rows, size_t row_width,
                                const nn_risk *risk, double rescale, float *ret_value)
 {
+    enum { BLOCK = 8 };
     support s;
     support_fill(&s, &head->config, rescale);
     assert(row_width == s.cut.width);
@@ -212,51 +213,32 @@ static void positions(const nn_head_config *config, const nn_backup *backup, siz
             ret_position[j] = (shift + discount * value[j] - first) * scale;
 }
 
-// Adds to their targets what a few rows become. A step at a time for all of them, as in
-// categorical_values.
-static void project_rows(const nn_head_config *config, const nn_backup *backup, const double *value,
-                         const size_t *row, size_t count, float *ret_target)
-{
-    cut c = cut_of(width(config));
-    nn_vector x[MAX_VECTORS], mass[BLOCK][MAX_VECTORS];
-    float largest[BLOCK], total[BLOCK];
-    for (size_t r = 0; r < count; r++)
-        largest[r] = largest_of(&c, backup->out + row[r] * c.width);
-    for (size_t r = 0; r < count; r++)
-        total[r] = exponentials(&c, backup->out + row[r] * c.width, largest[r], x, mass[r]);
-    for (size_t r = 0; r < count; r++) {
-        float share = backup->policy[row[r]] / total[r];
-        float *target = ret_target + row[r] / backup->actions * c.width;
-        double position[NN_MAX_HEAD_WIDTH];
-        nn_vector sum[MAX_VECTORS];
-        for (size_t v = 0; v < c.vectors; v++) {
-            mass[r][v] *= share;
-            sum[v] = load(&c, target, v, 0);
-        }
-        positions(config, backup, row[r], value, position);
-        nn_head_project(position, (const float *)mass[r], c.width, c.width, (float *)sum);
-        store(&c, sum, target);
-    }
-}
-
 static void categorical_target(const nn_head *head, const nn_backup *backup, float *ret_target)
 {
     const nn_head_config *config = &head->config;
-    size_t atoms = width(config), row[BLOCK], count = 0;
-    assert(backup->width == atoms);
-    double value[NN_MAX_HEAD_WIDTH] = { 0 };
-    for (size_t j = 0; j < atoms; j++)
+    cut c = cut_of(width(config));
+    assert(backup->width == c.width);
+    double value[NN_MAX_HEAD_WIDTH] = { 0 }, position[NN_MAX_HEAD_WIDTH];
+    for (size_t j = 0; j < c.width; j++)
         value[j] = nn_output_to_return(atom(config, j), backup->rescale);
-    memset(ret_target, 0, backup->n * atoms * sizeof *ret_target);
-    for (size_t i = 0; i < backup->n * backup->actions; i++) {
-        if (backup->policy[i] != 0)
-            row[count++] = i;
-        if (count == BLOCK) {
-            project_rows(config, backup, value, row, count, ret_target);
-            count = 0;
+    size_t row = 0;
+    for (size_t i = 0; i < backup->n; i++, ret_target += c.width) {
+        float sum[NN_MAX_HEAD_WIDTH], mass[NN_MAX_HEAD_WIDTH];
+        memset(sum, 0, round_up(c.width) * sizeof *sum);
+        for (uint32_t a = 0; a < backup->actions; a++, row++) {
+            if (backup->policy[row] == 0)
+                continue;
+            nn_vector x[MAX_VECTORS], e[MAX_VECTORS];
+            const float *logit = backup->out + row * c.width;
+            float total = exponentials(&c, logit, largest_of(&c, logit), x, e);
+            float share = backup->policy[row] / total;
+            for (size_t v = 0; v < c.vectors; v++)
+                nn_vector_store(mass + v * NN_LANES, e[v] * share);
+            positions(config, backup, row, value, position);
+            nn_head_project(position, mass, c.width, c.width, sum);
         }
+        memcpy(ret_target, sum, c.width * sizeof *ret_target);
     }
-    project_rows(config, backup, value, row, count, ret_target);
 }
 
 // Of one row: x and e as of `exponentials`, t the target, S its sum.

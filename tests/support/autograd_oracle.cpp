@@ -151,6 +151,112 @@ double oracle_huber_loss(const float *q, const int32_t *action, const float *tar
     return loss.item<double>();
 }
 
+// Heads: chosen outputs x [n, width] and targets [n, target_width] in, losses and errors [n] out.
+namespace
+{
+struct head_result {
+    at::Tensor loss, error;
+};
+
+at::Tensor atoms_of(const nn_head *head)
+{
+    return at::linspace(head->config.v_min, head->config.v_max, head->config.atoms, at::kDouble);
+}
+
+head_result scalar_loss(const nn_head *head, const at::Tensor &x, const at::Tensor &target)
+{
+    double delta = head->config.huber_delta;
+    at::Tensor each = std::isinf(delta) ? (x - target).square() / 2
+                                        : at::huber_loss(x, target, at::Reduction::None, delta);
+    return { each.squeeze(1), (x - target).abs().squeeze(1) };
+}
+
+head_result categorical_loss(const nn_head *, const at::Tensor &x, const at::Tensor &target)
+{
+    at::Tensor log_p = at::log_softmax(x, 1);
+    at::Tensor loss = -(target * log_p).sum(1);
+    return { loss, at::xlogy(target, target).sum(1) + loss };
+}
+
+head_result two_hot_loss(const nn_head *head, const at::Tensor &x, const at::Tensor &target)
+{
+    at::Tensor atoms = atoms_of(head);
+    double gap = (head->config.v_max - head->config.v_min) / double(head->config.atoms - 1);
+    at::Tensor hot = at::clamp_min(1 - (target - atoms.unsqueeze(0)).abs() / gap, 0);
+    at::Tensor mean = (at::softmax(x, 1) * atoms).sum(1);
+    return { -(hot * at::log_softmax(x, 1)).sum(1), (mean - target.squeeze(1)).abs() };
+}
+
+head_result quantile_loss(const nn_head *head, const at::Tensor &x, const at::Tensor &target,
+                          const at::Tensor &fraction)
+{
+    double kappa = head->config.kappa;
+    at::Tensor u = target.unsqueeze(2) - x.unsqueeze(1); // [n, targets, quantiles]
+    at::Tensor size =
+        kappa == 0 ? u.abs()
+                   : at::where(u.abs() <= kappa, u.square() / 2, kappa * (u.abs() - kappa / 2));
+    at::Tensor share = (fraction.unsqueeze(1) - (u < 0).to(at::kDouble)).abs();
+    return { (share * size).sum(2).mean(1), u.abs().mean({ 1, 2 }) };
+}
+
+// E|X - Y| of two mixtures, each [n, components] of weights, means, deviations.
+using mixture = std::vector<at::Tensor>;
+at::Tensor mean_distance(const mixture &x, const mixture &y)
+{
+    at::Tensor m = x[1].unsqueeze(2) - y[1].unsqueeze(1);
+    at::Tensor s = (x[2].square().unsqueeze(2) + y[2].square().unsqueeze(1)).sqrt();
+    s = at::clamp_min(s, 1e-20);
+    at::Tensor z = m / s;
+    at::Tensor each =
+        s * std::sqrt(2 / M_PI) * (-z.square() / 2).exp() + m * at::erf(z / std::sqrt(2.0));
+    return (x[0].unsqueeze(2) * y[0].unsqueeze(1) * each).sum({ 1, 2 });
+}
+
+head_result mixture_loss(const nn_head *, const at::Tensor &out, const at::Tensor &target)
+{
+    mixture x = out.chunk(3, 1), y = target.chunk(3, 1);
+    x[0] = at::softmax(x[0], 1);
+    x[2] = at::softplus(x[2]) + 1e-6;
+    at::Tensor loss = mean_distance(x, y) - mean_distance(x, x) / 2 - mean_distance(y, y) / 2;
+    return { loss, loss };
+}
+} // namespace
+
+double oracle_head_loss(const nn_head *head, const nn_head_batch *batch, double *ret_error,
+                        double *ret_grad)
+{
+    int64_t n = static_cast<int64_t>(batch->n), width = static_cast<int64_t>(batch->width);
+    at::Tensor out = doubles(batch->out, { n, batch->actions, width });
+    out.requires_grad_(true);
+    at::Tensor action = at::from_blob(const_cast<int32_t *>(batch->action), { n, 1, 1 }, at::kInt);
+    at::Tensor x = out.gather(1, action.to(at::kLong).expand({ n, 1, width })).squeeze(1);
+    at::Tensor target = doubles(batch->target, { n, static_cast<int64_t>(batch->target_width) });
+    at::Tensor fraction = (at::arange(width, at::kDouble) + 0.5).unsqueeze(0) / double(width);
+    if (batch->fraction)
+        fraction = doubles(batch->fraction, { n, width });
+    head_result result;
+    switch (head->config.kind) {
+    case NN_HEAD_SCALAR:
+        result = scalar_loss(head, x, target);
+        break;
+    case NN_HEAD_CATEGORICAL:
+        result = categorical_loss(head, x, target);
+        break;
+    case NN_HEAD_TWO_HOT:
+        result = two_hot_loss(head, x, target);
+        break;
+    case NN_HEAD_GAUSSIAN_MIXTURE:
+        result = mixture_loss(head, x, target);
+        break;
+    default:
+        result = quantile_loss(head, x, target, fraction);
+    }
+    at::Tensor loss = (result.loss * doubles(batch->weight, { n })).mean();
+    copy_out(result.error, ret_error);
+    copy_out(torch::autograd::grad({ loss }, { out })[0], ret_grad);
+    return loss.item<double>();
+}
+
 namespace
 {
 template <class Optimizer, class Options>

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nn/head.h"
 #include "nn/net.h"
 #include "shim/torch.h"
 
@@ -23,6 +24,11 @@ void oracle_network(const nn_layout *layout, const double *parameter, const floa
 double oracle_huber_loss(const float *q, const int32_t *action, const float *target,
                          const float *weight, size_t n, size_t actions, double delta,
                          double *ret_grad_q);
+
+// nn_head_loss of every kind, from the formulas of nn/head_*.c.
+// Shapes: ret_error: [n]; ret_grad: [n, actions, width].
+double oracle_head_loss(const nn_head *head, const nn_head_batch *batch, double *ret_error,
+                        double *ret_grad);
 
 // `steps` steps of torch::optim::Adam or AdamW; gradient: [steps, size], parameter: [size].
 // max_norm: torch::nn::utils::clip_grad_norm_ before each step; 0 does not clip.
