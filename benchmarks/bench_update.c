@@ -1,11 +1,11 @@
-// One gradient update of double DQN and one greedy action, in the shapes of the peers' benchmark;
-// and the product inside them beside LibTorch's. One thread.
+// One gradient update with double learning and one greedy action, in the shapes of the peers'
+// benchmark; and the product inside them beside LibTorch's. One thread.
 //
 //     a  4-64-64-2, B=64      b  4-120-84-2, B=128      c  652-256-256-3 dueling, B=256
-//     d  82-128-128-3 dueling, B=128
+//     d  82-128-128-3 dueling, B=128, C51 with 51 atoms in -10..10; the others have the mean alone
 //
-// An update is: values of next observations (both networks) and of observations, targets, Huber
-// loss, backward, clipping, Adam. Its batches are prepared beforehand and taken in turn.
+// An update is: outputs for next observations (both networks) and for observations, targets, loss,
+// backward, clipping, Adam. Its batches are prepared beforehand and taken in turn.
 //
 //     bench_update [--seconds S]
 
@@ -15,21 +15,30 @@
 
 #include "base/mem.h"
 #include "benchmarks/bench.h"
-#include "nn/loss.h"
+#include "nn/head.h"
 #include "nn/matmul.h"
 #include "nn/net.h"
 #include "nn/optimizer.h"
+#include "rl/choice.h"
 #include "shim/torch.h"
 
 static const struct {
     const char *name;
     size_t rows;
+    nn_head_kind head;
     nn_spec spec;
 } cases[] = {
-    { "a", 64, { .inputs = 4, .actions = 2, .hidden_layers = 2, .hidden = { 64, 64 } } },
-    { "b", 128, { .inputs = 4, .actions = 2, .hidden_layers = 2, .hidden = { 120, 84 } } },
+    { "a",
+      64,
+      NN_HEAD_SCALAR,
+      { .inputs = 4, .actions = 2, .hidden_layers = 2, .hidden = { 64, 64 } } },
+    { "b",
+      128,
+      NN_HEAD_SCALAR,
+      { .inputs = 4, .actions = 2, .hidden_layers = 2, .hidden = { 120, 84 } } },
     { "c",
       256,
+      NN_HEAD_SCALAR,
       { .inputs = 652,
         .actions = 3,
         .hidden_layers = 2,
@@ -37,6 +46,7 @@ static const struct {
         .dueling = true } },
     { "d",
       128,
+      NN_HEAD_CATEGORICAL,
       { .inputs = 82, .actions = 3, .hidden_layers = 2, .hidden = { 128, 128 }, .dueling = true } },
 };
 enum { CASES = sizeof cases / sizeof *cases, BATCHES = 16 };
@@ -46,11 +56,13 @@ typedef struct learner {
     nn_layout layout;
     nn_net *net;
     nn_optimizer *optimizer;
+    nn_head head;
     size_t rows;
     float *online, *target, *gradient;
-    float *q, *target_q, *grad_q, *goal, *error; // q: [2 * rows, actions]
+    float *out, *target_out, *grad_out; // [2 rows, actions, width], the last two [rows, ...]
+    float *value, *policy, *goal, *error; // [rows, actions] twice, [rows, target width], [rows]
     // Of BATCHES batches: observations before next observations.
-    float *observation, *reward, *weight;
+    float *observation, *reward, *discount, *weight;
     int32_t *action;
 } learner;
 
@@ -69,9 +81,25 @@ static float *random_floats(gn_random *random, size_t count)
     return block;
 }
 
-static learner create(const nn_spec *spec, size_t rows)
+static nn_head head_of(nn_head_kind kind)
 {
-    learner l = { .rows = rows };
+    nn_head head;
+    nn_head_config config;
+    const gn_option_section sections[] = {
+        { .name = "head", .options = nn_head_options, .values = &config },
+        { 0 },
+    };
+    gn_options_reset(sections);
+    config.kind = kind;
+    bench_need(nn_head_create(&head, &config));
+    return head;
+}
+
+static learner create(nn_spec spec, nn_head_kind kind, size_t rows)
+{
+    learner l = { .rows = rows, .head = head_of(kind) };
+    size_t outputs = spec.actions * l.head.width;
+    spec.width = (uint32_t)l.head.width;
     gn_random random = gn_random_stream(1, GN_RANDOM_INIT, 0);
     nn_optimizer_config config;
     const gn_option_section sections[] = {
@@ -79,26 +107,30 @@ static learner create(const nn_spec *spec, size_t rows)
         { 0 },
     };
     gn_options_reset(sections);
-    bench_need(nn_layout_create(&l.layout, spec));
+    bench_need(nn_layout_create(&l.layout, &spec));
     bench_need(nn_net_create(&l.net, &l.layout, 2 * rows, 1));
     l.online = allocate(l.layout.size);
     l.target = allocate(l.layout.size);
     l.gradient = allocate(l.layout.size);
-    l.q = allocate(2 * rows * spec->actions);
-    l.target_q = allocate(rows * spec->actions);
-    l.grad_q = allocate(rows * spec->actions);
-    l.goal = allocate(rows);
+    l.out = allocate(2 * rows * outputs);
+    l.target_out = allocate(rows * outputs);
+    l.grad_out = allocate(rows * outputs);
+    l.value = allocate(rows * spec.actions);
+    l.policy = allocate(rows * spec.actions);
+    l.goal = allocate(rows * nn_head_target_width(&l.head, spec.actions));
     l.error = allocate(rows);
     bench_need(nn_optimizer_create(&l.optimizer, &config, l.online, l.gradient, l.layout.size));
     nn_layout_initialise(&l.layout, &random, l.online);
     nn_target_update(l.target, l.online, l.layout.size, 1);
-    l.observation = random_floats(&random, BATCHES * 2 * rows * spec->inputs);
+    l.observation = random_floats(&random, BATCHES * 2 * rows * spec.inputs);
     l.reward = random_floats(&random, BATCHES * rows);
     l.weight = allocate(BATCHES * rows);
+    l.discount = allocate(BATCHES * rows);
     bench_need(gn_alloc(&l.action, BATCHES * rows, sizeof *l.action));
     for (size_t i = 0; i < BATCHES * rows; i++) {
         l.weight[i] = 1;
-        l.action[i] = (int32_t)gn_random_below(&random, spec->actions);
+        l.discount[i] = gamma_of_targets;
+        l.action[i] = (int32_t)gn_random_below(&random, spec.actions);
     }
     return l;
 }
@@ -107,9 +139,10 @@ static void destroy(learner *l)
 {
     nn_net_destroy(&l->net);
     nn_optimizer_destroy(&l->optimizer);
-    float **const blocks[] = { &l->online,      &l->target, &l->gradient, &l->q,
-                               &l->target_q,    &l->grad_q, &l->goal,     &l->error,
-                               &l->observation, &l->reward, &l->weight };
+    float **const blocks[] = { &l->online,     &l->target,  &l->gradient,    &l->out,
+                               &l->target_out, &l->value,   &l->policy,      &l->goal,
+                               &l->grad_out,   &l->error,   &l->observation, &l->reward,
+                               &l->weight,     &l->discount };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         gn_free(blocks[i]);
     gn_free(&l->action);
@@ -117,30 +150,54 @@ static void destroy(learner *l)
 
 static void update(learner *l, size_t batch)
 {
-    size_t rows = l->rows, actions = l->layout.spec.actions, inputs = l->layout.spec.inputs;
+    uint32_t actions = l->layout.spec.actions;
+    size_t rows = l->rows, inputs = l->layout.spec.inputs, width = l->head.width;
     const float *observation = l->observation + batch * 2 * rows * inputs;
     const nn_fractions none = { 0 };
-    const float *next_q = l->q + rows * actions;
+    const nn_risk mean = { .kind = NN_RISK_MEAN };
     bench_need(
-        nn_net_forward(l->net, l->target, observation + rows * inputs, rows, none, l->target_q));
-    bench_need(nn_net_forward(l->net, l->online, observation, 2 * rows, none, l->q));
-    for (size_t i = 0; i < rows; i++) {
-        size_t best = 0;
-        for (size_t a = 1; a < actions; a++)
-            if (next_q[i * actions + a] > next_q[i * actions + best])
-                best = a;
-        l->goal[i] =
-            l->reward[batch * rows + i] + gamma_of_targets * l->target_q[i * actions + best];
-    }
-    nn_huber_loss(l->q, l->action + batch * rows, l->goal, l->weight + batch * rows, rows, actions,
-                  1, l->error, l->grad_q);
-    bench_need(nn_net_backward(l->net, l->online, observation, l->grad_q, rows, l->gradient));
+        nn_net_forward(l->net, l->target, observation + rows * inputs, rows, none, l->target_out));
+    bench_need(nn_net_forward(l->net, l->online, observation, 2 * rows, none, l->out));
+    nn_head_values(&l->head, l->out + rows * actions * width, rows * actions, width, &mean, 0,
+                   l->value);
+    for (size_t i = 0; i < rows; i++)
+        rl_choice_greedy(l->value + i * actions, actions, l->policy + i * actions);
+    const nn_backup backup = { .n = rows,
+                               .actions = actions,
+                               .width = width,
+                               .out = l->target_out,
+                               .reward = l->reward + batch * rows,
+                               .discount = l->discount + batch * rows,
+                               .policy = l->policy };
+    nn_head_target(&l->head, &backup, l->goal);
+    const nn_head_batch loss = { .n = rows,
+                                 .actions = actions,
+                                 .width = width,
+                                 .target_width = nn_head_target_width(&l->head, actions),
+                                 .out = l->out,
+                                 .action = l->action + batch * rows,
+                                 .target = l->goal,
+                                 .weight = l->weight + batch * rows,
+                                 .ret_error = l->error,
+                                 .ret_grad = l->grad_out };
+    nn_head_loss(&l->head, &loss);
+    bench_need(nn_net_backward(l->net, l->online, observation, l->grad_out, rows, l->gradient));
     bench_need(nn_optimizer_step(l->optimizer, NULL));
+}
+
+static int32_t act(learner *l, size_t row)
+{
+    const nn_risk mean = { .kind = NN_RISK_MEAN };
+    const nn_spec *spec = &l->layout.spec;
+    bench_need(nn_net_act(l->net, l->online, l->observation + row * spec->inputs,
+                          (nn_fractions){ 0 }, l->out));
+    nn_head_values(&l->head, l->out, spec->actions, l->head.width, &mean, 0, l->value);
+    return rl_choice_argmax(l->value, spec->actions);
 }
 
 static void measure_case(size_t index, double budget_s)
 {
-    learner l = create(&cases[index].spec, cases[index].rows);
+    learner l = create(cases[index].spec, cases[index].head, cases[index].rows);
     char name[32];
     // About 20 ms a sample: two multiply-adds a weight and row in each of five passes.
     size_t updates = (size_t)(4e8 / (double)(l.layout.parameters * l.rows)) + 1;
@@ -158,9 +215,7 @@ static void measure_case(size_t index, double budget_s)
     run = bench_begin(name, "us", budget_s);
     while (bench_next(&run)) {
         for (size_t i = 0; i < ACTS; i++)
-            bench_need(nn_net_act(l.net, l.online,
-                                  l.observation + i % l.rows * l.layout.spec.inputs,
-                                  (nn_fractions){ 0 }, l.q));
+            act(&l, i % l.rows);
         bench_sample(&run, bench_elapsed(&run) * 1e6 / ACTS);
     }
     bench_report(&run);
