@@ -7,7 +7,7 @@
 // An update is: outputs for next observations (both networks) and for observations, targets, loss,
 // backward, clipping, Adam. Its batches are prepared beforehand and taken in turn.
 //
-//     bench_update [--seconds S]
+//     bench_update [--seconds S] [--cases abcd]
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -264,14 +264,22 @@ static void measure_product(size_t index, double budget_s)
 int main(int count, char **argument)
 {
     double budget_s = 1;
-    if (count == 3 && strcmp(argument[1], "--seconds") == 0) {
-        budget_s = atof(argument[2]);
-    } else if (count != 1) {
-        fprintf(stderr, "usage: %s [--seconds S]\n", argument[0]);
-        return 2;
+    const char *chosen = "abcd";
+    for (int i = 1; i < count; i += 2) {
+        bool seconds = strcmp(argument[i], "--seconds") == 0;
+        if (i + 1 == count || (!seconds && strcmp(argument[i], "--cases") != 0)) {
+            fprintf(stderr, "usage: %s [--seconds S] [--cases abcd]\n", argument[0]);
+            return 2;
+        }
+        if (seconds)
+            budget_s = atof(argument[i + 1]);
+        else
+            chosen = argument[i + 1];
     }
     bench_need(torch_set_threads(1));
     for (size_t i = 0; i < CASES; i++) {
+        if (!strstr(chosen, cases[i].name))
+            continue;
         measure_case(i, budget_s);
         measure_product(i, budget_s);
     }

@@ -146,6 +146,7 @@ static gn_status check_spec(const nn_spec *spec)
                        spec->hidden_layers, NN_MAX_HIDDEN);
     GN_TRY(check_width("number of inputs", spec->inputs, NN_MAX_INPUTS));
     GN_TRY(check_width("number of actions", spec->actions, NN_MAX_WIDTH));
+    GN_TRY(check_width("number of outputs an action", spec->width, NN_MAX_OUTPUTS));
     GN_TRY(check_width("number of outputs", (spec->actions + spec->dueling) * spec->width,
                        NN_MAX_INPUTS));
     for (uint32_t i = 0; i < spec->hidden_layers; i++)

@@ -23,6 +23,7 @@ enum {
     NN_MAX_HIDDEN = 8,
     NN_MAX_WIDTH = 65536,
     NN_MAX_INPUTS = 1 << 20,
+    NN_MAX_OUTPUTS = 1024, // an action
     NN_MAX_LAYERS = 48,
     NN_MAX_SLICES = 160,
     NN_SLICE_NAME_SIZE = 40

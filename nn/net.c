@@ -147,48 +147,51 @@ static void write_narrow(const nn_spec *spec, const float *grad, size_t n, size_
         }
 }
 
+// ret_sum[k] = sum over actions of x [actions, width].
+static void sum_actions(const float *restrict x, size_t actions, size_t width,
+                        float *restrict ret_sum)
+{
+    memcpy(ret_sum, x, width * sizeof *ret_sum);
+    for (size_t a = 1; a < actions; a++)
+        for (size_t k = 0; k < width; k++)
+            ret_sum[k] += x[a * width + k];
+}
+
+// out[a] = x[a] + offset for each action.  Shapes: [actions, width], offset: [width].
+static void add_to_actions(const float *restrict x, const float *restrict offset, size_t actions,
+                           size_t width, float *restrict ret_out)
+{
+    for (size_t a = 0; a < actions; a++)
+        for (size_t k = 0; k < width; k++)
+            ret_out[a * width + k] = x[a * width + k] + offset[k];
+}
+
 // A wide head: [n, outputs] to [n, actions, width].
 static void read_wide(const nn_spec *spec, const float *head, size_t n, float *ret_out)
 {
     size_t width = spec->width, all = spec->actions * width;
-    float actions = (float)spec->actions;
-    for (size_t i = 0; i < n; i++, ret_out += all) {
-        const float *value = head, *advantage = head + (spec->dueling ? width : 0);
-        head = advantage + all;
-        if (!spec->dueling) {
-            memcpy(ret_out, advantage, all * sizeof *ret_out);
-            continue;
-        }
-        for (size_t k = 0; k < width; k++) {
-            float sum = 0;
-            for (size_t a = 0; a < spec->actions; a++)
-                sum += advantage[a * width + k];
-            float offset = value[k] - sum / actions;
-            for (size_t a = 0; a < spec->actions; a++)
-                ret_out[a * width + k] = advantage[a * width + k] + offset;
-        }
+    float offset[NN_MAX_OUTPUTS]; // V - mean A
+    if (!spec->dueling)
+        memcpy(ret_out, head, n * all * sizeof *ret_out);
+    for (size_t i = 0; spec->dueling && i < n; i++, head += width + all, ret_out += all) {
+        sum_actions(head + width, spec->actions, width, offset);
+        for (size_t k = 0; k < width; k++)
+            offset[k] = head[k] - offset[k] / (float)spec->actions;
+        add_to_actions(head + width, offset, spec->actions, width, ret_out);
     }
 }
 
 static void write_wide(const nn_spec *spec, const float *grad, size_t n, float *ret_head)
 {
     size_t width = spec->width, all = spec->actions * width;
-    float actions = (float)spec->actions;
-    for (size_t i = 0; i < n; i++, grad += all) {
-        float *value = ret_head, *advantage = ret_head + (spec->dueling ? width : 0);
-        ret_head = advantage + all;
-        if (!spec->dueling) {
-            memcpy(advantage, grad, all * sizeof *grad);
-            continue;
-        }
-        for (size_t k = 0; k < width; k++) {
-            float sum = 0;
-            for (size_t a = 0; a < spec->actions; a++)
-                sum += grad[a * width + k];
-            value[k] = sum;
-            for (size_t a = 0; a < spec->actions; a++)
-                advantage[a * width + k] = grad[a * width + k] - sum / actions;
-        }
+    float offset[NN_MAX_OUTPUTS]; // -mean
+    if (!spec->dueling)
+        memcpy(ret_head, grad, n * all * sizeof *grad);
+    for (size_t i = 0; spec->dueling && i < n; i++, grad += all, ret_head += width + all) {
+        sum_actions(grad, spec->actions, width, ret_head);
+        for (size_t k = 0; k < width; k++)
+            offset[k] = -(ret_head[k] / (float)spec->actions);
+        add_to_actions(grad, offset, spec->actions, width, ret_head + width);
     }
 }
 
