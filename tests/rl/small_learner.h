@@ -9,6 +9,7 @@
 
 #include "rl/batch_size.h"
 #include "rl/learner.h"
+#include "shim/torch.h"
 #include "tests/rl/small_run.h"
 
 enum { STATES = 5, LEFT = 0, RIGHT = 1 };
@@ -122,6 +123,7 @@ static inline bench bench_open(const env_class *kind, const char *const *flag)
 {
     const env_context context = { .copies = 1 };
     bench b = { .config = config_of(flag), .random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0) };
+    expect_ok(torch_set_threads(1)); // as in a run
     expect_ok(vec_env_create(&b.env, kind, &context, &context));
     expect_ok(rl_learner_create(&b.learner, b.config, vec_env_spec(b.env)));
     expect_ok(replay_buffer_create(&b.buffer, &b.config->replay, &(replay_spec){ 1, 1, 1 }, NULL,
