@@ -18,13 +18,14 @@ typedef enum gn_random_purpose {
     GN_RANDOM_EXPLORE, // index = environment
     GN_RANDOM_SAMPLE, // replay sampling
     GN_RANDOM_INIT, // network initialisation
-    GN_RANDOM_EVAL, // evaluation episodes, index = episode
+    GN_RANDOM_EVAL, // evaluation episodes while training
     GN_RANDOM_MARKET, // generated market
     GN_RANDOM_BASELINE,
     GN_RANDOM_TEST,
     GN_RANDOM_FRACTION, // quantile fractions; index 0: sampled steps, 1: what followed them
     GN_RANDOM_NOISE, // of noisy layers; index 0: online, 1: target, 2: acting
-    GN_RANDOM_BOOTSTRAP // resampling of results
+    GN_RANDOM_BOOTSTRAP, // resampling of results
+    GN_RANDOM_FINAL // evaluation episodes of a trained agent
 } gn_random_purpose;
 
 // Plain state; `position` (32-bit words consumed) is the only part that changes.

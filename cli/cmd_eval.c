@@ -94,7 +94,8 @@ static gn_status prepare(evaluation *self, const cli_line *line)
     self->split = (market_split)split_index;
     GN_TRY(rl_dataset_open(&self->dataset, self->config, &cli_log));
     self->arena = (rl_arena){ .seed = (uint64_t)self->config->run.seed,
-                              .episodes = self->config->eval.episodes };
+                              .episodes = self->config->eval.episodes,
+                              .final = true };
     GN_TRY(rl_config_env(self->config, &self->arena.kind, &self->arena.config));
     GN_TRY(rl_dataset_market(self->dataset, self->split, &self->arena.market));
     GN_TRY(rl_trained_open(&self->trained, self->config, line->positional[0], (rl_weights)which,

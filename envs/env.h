@@ -56,7 +56,7 @@ typedef struct env_market {
 typedef struct env_context {
     uint32_t copies;
     uint64_t seed;
-    gn_random_purpose purpose; // GN_RANDOM_ENV or GN_RANDOM_EVAL
+    gn_random_purpose purpose; // GN_RANDOM_ENV, GN_RANDOM_EVAL or GN_RANDOM_FINAL
     env_mode mode;
     const env_market *market;
 } env_context;

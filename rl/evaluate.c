@@ -46,7 +46,7 @@ static gn_status evaluation_open(evaluation *self)
     const rl_arena *arena = self->arena;
     const env_context context = { .copies = 1,
                                   .seed = arena->seed,
-                                  .purpose = GN_RANDOM_EVAL,
+                                  .purpose = arena->final ? GN_RANDOM_FINAL : GN_RANDOM_EVAL,
                                   .mode = ENV_EVALUATE,
                                   .market = arena->market };
     if (arena->market && arena->kind != &trading_class)

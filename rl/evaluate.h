@@ -30,6 +30,7 @@ typedef struct rl_arena {
     const env_market *market; // NULL for environments without
     uint64_t seed;
     int64_t episodes; // of environments without a market; a market is one episode
+    bool final; // episodes that chose no weights: other ones than those seen while training
 } rl_arena;
 
 // What came out. The trading part is 0 without a market; money is a share of the capital.

@@ -400,6 +400,25 @@ static gn_status follow_the_ball(void *user, const float *observation, uint64_t 
     return GN_OK;
 }
 
+// What chose the weights is not what they are judged by.
+static void a_final_evaluation_has_other_episodes(void **state)
+{
+    (void)state;
+    rl_config *config = CONFIG_OF("run.env", "cartpole");
+    rl_arena arena = { .seed = 1, .episodes = 20 };
+    int32_t left = 0;
+    const rl_policy policy = { .act = always, .user = &left };
+    rl_result first, again, final;
+    expect_ok(rl_config_env(config, &arena.kind, &arena.config));
+    expect_ok(rl_evaluate(&first, &arena, &policy));
+    expect_ok(rl_evaluate(&again, &arena, &policy));
+    arena.final = true;
+    expect_ok(rl_evaluate(&final, &arena, &policy));
+    assert_true(same(&first, &again));
+    assert_false(same(&first, &final));
+    rl_config_destroy(&config);
+}
+
 static void a_policy_sees_the_last_frames_of_its_episode(void **state)
 {
     (void)state;
@@ -439,5 +458,6 @@ TEST_MAIN(flat_is_nothing_at_all, buy_and_hold_is_the_ledger_with_its_costs,
           ruin_ends_it_and_is_told, baselines_stand_in_order_with_their_rules,
           random_trades_about_as_much_as_the_agent, random_stays_flat_beside_a_flat_agent,
           sma_cross_waits_for_fifty_bars, rules_trade_what_they_say, the_nearest_exposure_is_taken,
-          episodes_without_a_market_are_averaged, a_policy_sees_the_last_frames_of_its_episode,
+          episodes_without_a_market_are_averaged,
+          a_final_evaluation_has_other_episodes, a_policy_sees_the_last_frames_of_its_episode,
           a_failed_allocation_leaves_nothing_behind)
