@@ -64,7 +64,7 @@ static gn_status print_preset_file(gn_text *out, const char *name)
 
 static gn_status print_agents(gn_text *out, const cli_line *line)
 {
-    enum { COLUMN = 14 };
+    enum { COLUMN = 16 };
     if (line->positionals)
         return print_preset_file(out, line->positional[0]);
     for (const rl_preset *preset = rl_presets; preset->name; preset++) {
