@@ -458,6 +458,5 @@ TEST_MAIN(flat_is_nothing_at_all, buy_and_hold_is_the_ledger_with_its_costs,
           ruin_ends_it_and_is_told, baselines_stand_in_order_with_their_rules,
           random_trades_about_as_much_as_the_agent, random_stays_flat_beside_a_flat_agent,
           sma_cross_waits_for_fifty_bars, rules_trade_what_they_say, the_nearest_exposure_is_taken,
-          episodes_without_a_market_are_averaged,
-          a_final_evaluation_has_other_episodes, a_policy_sees_the_last_frames_of_its_episode,
-          a_failed_allocation_leaves_nothing_behind)
+          episodes_without_a_market_are_averaged, a_final_evaluation_has_other_episodes,
+          a_policy_sees_the_last_frames_of_its_episode, a_failed_allocation_leaves_nothing_behind)

@@ -219,6 +219,28 @@ static bool weights_differ(const two_runs *runs)
     return differ;
 }
 
+// Every change alone makes another run of the one with the options `base`.
+static void expect_alive(const char *const *base, const char *const (*change)[2], size_t count)
+{
+    two_runs runs;
+    const char *flag[16] = { "train.steps", "640" };
+    size_t flags = 2;
+    for (; *base; base++)
+        flag[flags++] = *base;
+    two_runs_open(&runs, CARTPOLE, flag);
+    for (size_t i = 0; i < count; i++) {
+        flag[flags] = change[i][0];
+        flag[flags + 1] = change[i][1];
+        rl_config *config = small_config(&runs.small, CARTPOLE, flag);
+        expect_ok(train(config, runs.b, NULL));
+        if (!weights_differ(&runs))
+            fail_msg("%s = %s changes nothing", change[i][0], change[i][1]);
+        expect_ok(gn_path_remove(runs.b));
+        rl_config_destroy(&config);
+    }
+    two_runs_close(&runs);
+}
+
 static void no_option_of_learning_is_dead(void **state)
 {
     (void)state;
@@ -256,18 +278,62 @@ static void no_option_of_learning_is_dead(void **state)
         { "train.starts", "200" },
         { "cartpole.max_steps", "12" },
     };
-    two_runs runs;
-    TWO_RUNS_OPEN(&runs, CARTPOLE, "train.steps", "640");
-    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        rl_config *config =
-            SMALL_CONFIG(&runs.small, CARTPOLE, "train.steps", "640", changes[i][0], changes[i][1]);
-        expect_ok(train(config, runs.b, NULL));
-        if (!weights_differ(&runs))
-            fail_msg("%s = %s changes nothing", changes[i][0], changes[i][1]);
-        expect_ok(gn_path_remove(runs.b));
-        rl_config_destroy(&config);
+    static const char *const base[] = { NULL };
+    expect_alive(base, changes, sizeof changes / sizeof *changes);
+}
+
+// Options that count only beside others: what they stand on, then a change of each.
+static void no_option_of_a_variant_is_dead(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *base[9], *changes[6][2];
+    } variants[] = {
+        { { NULL },
+          { { "agent.noisy", "true" },
+            { "agent.munchausen", "true" },
+            { "agent.rescale", "0.001" },
+            { "agent.reward_scale", "0.5" },
+            { "agent.reward_clip", "0.5" },
+            { "agent.exploration", "softmax" } } },
+        { { "agent.munchausen", "true", "agent.munchausen_temperature", "0.5" },
+          { { "agent.munchausen_alpha", "0.5" },
+            { "agent.munchausen_temperature", "0.1" },
+            { "agent.munchausen_clip", "-0.1" } } },
+        { { "agent.exploration", "softmax" },
+          { { "agent.temperature", "0.1" }, { "agent.epsilon_schedule", "exponential" } } },
+        { { "head.kind", "quantile" },
+          { { "head.quantiles", "8" },
+            { "head.kappa", "0.1" },
+            { "agent.risk", "cvar" },
+            { "head.kind", "gaussian-mixture" },
+            { "head.kind", "scalar" } } },
+        { { "head.kind", "quantile", "agent.risk", "cvar" }, { { "agent.risk_level", "0.1" } } },
+        { { "head.kind", "quantile", "agent.risk_aversion", "1e6" },
+          { { "agent.risk", "mean-variance" } } },
+        { { "head.kind", "quantile", "agent.risk", "mean-variance" },
+          { { "agent.risk_aversion", "1e6" } } },
+        { { "head.kind", "categorical", "head.v_max", "20" },
+          { { "head.atoms", "21" },
+            { "head.v_min", "-1" },
+            { "head.v_max", "25" },
+            { "head.kind", "two-hot" } } },
+        { { "head.kind", "gaussian-mixture" }, { { "head.components", "2" } } },
+        { { "head.kind", "implicit-quantile", "head.quantiles", "4", "head.target_quantiles", "4" },
+          { { "head.quantiles", "5" },
+            { "head.target_quantiles", "5" },
+            { "head.cosines", "7" } } },
+        { { "head.kind", "implicit-quantile", "agent.munchausen", "true" },
+          { { "head.acting_quantiles", "2" } } },
+        { { "agent.noisy", "true" },
+          { { "network.noise_scale", "1" }, { "network.layer_norm", "true" } } },
+    };
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        size_t count = 0;
+        while (count < 6 && variants[i].changes[count][0])
+            count++;
+        expect_alive(variants[i].base, variants[i].changes, count);
     }
-    two_runs_close(&runs);
 }
 
 static void checkpoints_are_kept_as_told(void **state)
@@ -292,4 +358,4 @@ TEST_MAIN(the_same_seed_gives_the_same_bytes, several_environments_give_the_same
           refused_options_write_nothing, a_run_without_evaluation_needs_no_validation_bars,
           rounds_allocate_nothing, metrics_tell_what_happened,
           the_replay_holds_what_the_environments_did, no_option_of_learning_is_dead,
-          checkpoints_are_kept_as_told)
+          no_option_of_a_variant_is_dead, checkpoints_are_kept_as_told)
