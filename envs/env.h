@@ -34,6 +34,8 @@ typedef struct env_spec {
     uint32_t actions; // discrete actions 0 .. actions-1
     env_dtype dtype; // of observation elements
     uint32_t rank, shape[4]; // of one observation
+    uint32_t window, features; // the first window * features elements are rows of features, oldest
+                               // first; what follows has no order. 0: no window
     size_t observation_elements; // product of the shape
     size_t observation_size; // bytes
     size_t record_size; // bytes of one record

@@ -1,7 +1,8 @@
 // Inside nn/: what a kind of layer can do. A network is a list of layers (nn/layout.h), run in
 // order by nn/net.c; each has its own file. Activations are stored feature by feature, [width, n],
-// so that the many rows of a batch fill whole vectors whatever the widths are; layers that are
-// better off otherwise (convolutions, wide heads) store [n, width] and say so in rows_first.
+// so that the many rows of a batch fill whole vectors whatever the widths are: the pixels of a
+// picture are [channels, height, width, n]. Layers that are better off otherwise (wide heads) store
+// [n, width] and say so in rows_first.
 
 #ifndef NN_LAYER_H
 #define NN_LAYER_H
@@ -28,7 +29,7 @@ typedef struct nn_pass {
 
     // Backward only.
     float *grad_output; // [outputs, n] or [n, outputs], as the output; may be overwritten
-    float *grad_input; // [inputs, n] or [n, inputs], as the input; NULL: not wanted
+    float *grad_input; // [inputs, n] or [n, inputs], as the input; NULL: no layer below has slices
     float *gradient; // [layout size]; the layer's slices are overwritten
 } nn_pass;
 
@@ -40,13 +41,13 @@ typedef struct nn_layer_class {
     size_t (*scratch)(const nn_layer *layer, size_t rows, size_t quantiles);
     gn_status (*forward)(const nn_pass *pass);
     gn_status (*backward)(const nn_pass *pass);
-    // One row, plain C: y = layer(x). NULL: only by forward.
+    // One row, plain C: y = layer(x), nothing else written. NULL: by a forward of one row.
     void (*act)(const nn_layer *layer, const nn_slice *slice, const float *parameter,
                 const float *x, float *ret_y);
 } nn_layer_class;
 
-extern const nn_layer_class nn_dense, nn_cosine, nn_layer_norm, nn_convolution, nn_pooling,
-    nn_residual, nn_lstm, nn_gru;
+extern const nn_layer_class nn_dense, nn_cosine, nn_layer_norm, nn_transpose, nn_convolution,
+    nn_pooling, nn_residual, nn_lstm, nn_gru;
 
 // --- for building a layout
 

@@ -5,8 +5,8 @@
 //     [layer0.weight 4x120 | pad][layer0.bias 120 | pad][layer1.weight ...] ...
 //
 // Every slice starts on a 64-byte boundary; the padding between slices is always 0. Weights of
-// dense layers are [inputs, outputs], row-major: y = x W + b; of convolutions [outputs, inputs,
-// height, width].
+// dense and recurrent layers are [inputs, outputs], row-major: y = x W + b; of convolutions
+// [outputs, inputs, height, width], or [outputs, inputs, bars] along a window.
 
 #ifndef NN_LAYOUT_H
 #define NN_LAYOUT_H
@@ -101,7 +101,8 @@ typedef struct nn_layer {
     bool noisy; // the slices after weight and bias are their deviations
     uint32_t extra; // of an encoder's layer: inputs behind the picture, passed on as they are
     uint32_t cosines; // of implicit quantiles
-    nn_shape in, out; // of pictures
+    nn_shape in, out; // of pictures; a window of bars is one of height 1, features are its channels
+    bool channels_last; // the input of nn_transpose is [height, width, channels]
     uint32_t kernel[2], step[2], border[2]; // of convolutions: height, width
 } nn_layer;
 

@@ -14,7 +14,8 @@
 //
 // Each output is one chain of multiply-adds that starts at its bias and runs over p in order. How
 // many rows and columns a call has, where an output lies in a tile and who computes it changes no
-// bit of it.
+// bit of it. What the output held before comes last, so that a long sum made of several calls loses
+// less than one chain would.
 
 #include "nn/matmul.h"
 
@@ -92,10 +93,18 @@ typedef struct tile {
     const float *panel;
     const float *row_bias; // of the first row, or NULL
     vector column_bias[VECTORS];
+    bool add; // to what out holds
     bool relu;
     float *out;
     size_t stride;
 } tile;
+
+// The first `count` lanes, the others 0.
+static __attribute__((noinline)) void load_part(const float *data, size_t count, vector *ret_value)
+{
+    for (size_t j = 0; j < LANES; j++)
+        (*ret_value)[j] = j < count ? data[j] : 0;
+}
 
 // The first `count` lanes.
 static __attribute__((noinline)) void store_part(const vector *value, size_t count, float *ret_out)
@@ -133,10 +142,19 @@ static inline __attribute__((always_inline)) void multiply(size_t rows, size_t v
 #pragma GCC unroll 2
         for (size_t v = 0; v < vectors; v++) {
             vector value = sum[r][v];
+            float *out = t->out + r * t->stride + v * LANES;
+            bool whole = (v + 1) * LANES <= t->columns;
+            if (t->add) {
+                vector before;
+                if (whole)
+                    before = *(loose_vector *)out;
+                else
+                    load_part(out, t->columns - v * LANES, &before);
+                value += before;
+            }
             if (t->relu)
                 value = (vector)((mask)value & ~(value < 0)); // keeps a NaN
-            float *out = t->out + r * t->stride + v * LANES;
-            if ((v + 1) * LANES <= t->columns)
+            if (whole)
                 *(loose_vector *)out = value;
             else
                 store_part(&value, t->columns - v * LANES, out);
@@ -174,6 +192,7 @@ void nn_matmul(size_t m, size_t n, size_t k, nn_matrix a, nn_matrix b, nn_bias b
                    .row = a.row,
                    .column = a.column,
                    .panel = scratch,
+                   .add = bias.output,
                    .relu = relu,
                    .stride = stride };
         (b.column == 1 ? pack_rows : pack_columns)(b, k, columns, columns > LANES ? WIDTH : LANES,

@@ -17,6 +17,7 @@ typedef struct nn_matrix {
 // What an output starts from: a value of its row, of its column, or 0 where both are NULL.
 typedef struct nn_bias {
     const float *row, *column; // [m], [n]; one of them at most
+    bool output; // what the output held before is added at the end
 } nn_bias;
 
 // out = a b + bias (then ReLU).

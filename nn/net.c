@@ -21,7 +21,6 @@ struct nn_net {
     size_t max_batch, max_quantiles;
     size_t filled; // rows of the last forward
     nn_fractions fractions; // of the last forward
-    bool acts; // every layer can take one row in plain C
     float *arena;
     float *output[NN_MAX_LAYERS]; // of each layer
     float *memory[NN_MAX_LAYERS]; // what a layer keeps beside it
@@ -82,9 +81,6 @@ gn_status nn_net_create(nn_net **ret_net, const nn_layout *layout, size_t max_ba
     net->layout = *layout;
     net->max_batch = max_batch;
     net->max_quantiles = layout->spec.cosines ? max_quantiles : 1;
-    net->acts = true;
-    for (uint32_t i = 0; i < layout->layer_count; i++)
-        net->acts = net->acts && layout->layer[i].kind->act;
     gn_status status = gn_alloc(&net->arena, place(net), sizeof *net->arena);
     if (status != GN_OK) {
         nn_net_destroy(&net);
@@ -291,7 +287,7 @@ gn_status nn_net_backward(nn_net *net, const float *parameter, const float *x,
     for (uint32_t i = count; i-- > 0;) {
         nn_pass pass = pass_at(net, i, parameter, x, n, net->filled);
         pass.grad_output = net->grad[(i + 1) % 2];
-        pass.grad_input = i > 0 ? net->grad[i % 2] : NULL;
+        pass.grad_input = pass.layer->slice > 0 ? net->grad[i % 2] : NULL;
         pass.gradient = ret_gradient;
         GN_TRY(pass.layer->kind->backward(&pass));
     }
@@ -302,13 +298,21 @@ gn_status nn_net_backward(nn_net *net, const float *parameter, const float *x,
 gn_status nn_net_act(nn_net *net, const float *parameter, const float *x, nn_fractions fractions,
                      float *ret_out)
 {
-    if (!net->acts)
-        return nn_net_forward(net, parameter, x, 1, fractions, ret_out);
     const nn_layout *layout = &net->layout;
+    if (layout->spec.cosines > 0)
+        return nn_net_forward(net, parameter, x, 1, fractions, ret_out);
     for (uint32_t i = 0; i < layout->layer_count; i++) {
         const nn_layer *layer = &layout->layer[i];
         float *out = net->act[i % 2];
-        layer->kind->act(layer, layout->slice + layer->slice, parameter, x, out);
+        if (layer->kind->act) {
+            layer->kind->act(layer, layout->slice + layer->slice, parameter, x, out);
+        } else {
+            nn_pass pass = pass_at(net, i, parameter, x, 1, 1);
+            pass.input.data = x;
+            pass.output = out;
+            net->filled = 0;
+            GN_TRY(layer->kind->forward(&pass));
+        }
         x = out;
     }
     read_wide(&layout->spec, x, 1, ret_out);

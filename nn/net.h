@@ -40,8 +40,8 @@ gn_status nn_net_forward(nn_net *net, const float *parameter, const float *x, si
 gn_status nn_net_backward(nn_net *net, const float *parameter, const float *x,
                           const float *grad_out, size_t n, float *ret_gradient);
 
-// Outputs for one observation, for acting. Networks of dense layers run in plain C and leave the
-// activations of the last forward alone; the others run a forward of one row.
+// Outputs for one observation, for acting. Networks of dense layers leave the activations of the
+// last forward alone; with an encoder or implicit quantiles a backward needs a new forward first.
 // Shapes: x: [inputs]; ret_out: [actions, width].
 gn_status nn_net_act(nn_net *net, const float *parameter, const float *x, nn_fractions fractions,
                      float *ret_out);

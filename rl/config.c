@@ -155,6 +155,17 @@ static const char *const rainbow_settings[] = {
     "0",
     NULL,
 };
+static const char *const pixel_dqn_settings[] = {
+    "agent.double_q",
+    "true",
+    "network.encoder",
+    "nature",
+    "network.hidden",
+    "512",
+    "train.batch",
+    "32",
+    NULL,
+};
 static const char *const munchausen_dqn_settings[] = { "agent.munchausen", "true", NULL };
 static const char *const munchausen_iqn_settings[] = {
     "head.kind", "implicit-quantile", "head.quantiles", "8",  "head.target_quantiles",
@@ -183,6 +194,8 @@ const rl_preset rl_presets[] = {
       "Choi, Lee & Oh 2019, ICRA", mog_dqn_settings },
     { "rainbow", "c51 with double learning, dueling, 3-step returns, prioritized replay, noise",
       "Hessel et al. 2018, arXiv:1710.02298", rainbow_settings },
+    { "pixel-dqn", "double-dqn on pictures: the convolutions of the Nature paper",
+      "Mnih et al. 2015, Nature 518", pixel_dqn_settings },
     { "munchausen-dqn", "dqn with soft targets and its own log-policy as reward",
       "Vieillard, Pietquin & Geist 2020, arXiv:2007.14430", munchausen_dqn_settings },
     { "munchausen-iqn", "the same with implicit quantiles",

@@ -68,6 +68,8 @@ static nn_spec spec_of(const rl_config *config, const nn_head *head, const env_s
         .inputs = (uint32_t)env->observation_elements,
         .picture =
             picture ? (nn_shape){ env->shape[0], env->shape[1], env->shape[2] } : (nn_shape){ 0 },
+        .window = env->window,
+        .features = env->features,
         .actions = env->actions,
         .width = implicit ? 1 : (uint32_t)head->width,
         .cosines = implicit ? (uint32_t)head->config.cosines : 0,

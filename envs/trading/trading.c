@@ -249,10 +249,11 @@ static void trading_spec(const void *object, env_spec *ret_spec)
         spec.shape[1] = spec.shape[2] = TRADING_CHART_SIDE;
         spec.observation_elements = spec.observation_size = TRADING_CHART_PIXELS;
     } else {
-        size_t features = env->window * env->row_size / sizeof(float);
         spec.dtype = ENV_FLOAT32;
+        spec.window = (uint32_t)env->window;
+        spec.features = (uint32_t)(env->row_size / sizeof(float));
         spec.rank = 1;
-        spec.observation_elements = features + TRADING_ACCOUNT_FEATURES;
+        spec.observation_elements = (size_t)spec.window * spec.features + TRADING_ACCOUNT_FEATURES;
         spec.shape[0] = (uint32_t)spec.observation_elements;
         spec.observation_size = spec.observation_elements * sizeof(float);
     }

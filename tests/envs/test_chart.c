@@ -237,6 +237,7 @@ static void an_observation_is_the_chart_of_the_record(void **state)
     expect_ok(create(&env, &config, &small.market));
     const env_spec *spec = vec_env_spec(env);
     assert_true(spec->dtype == ENV_UINT8 && spec->rank == 3 && spec->shape[0] == 1);
+    assert_int_equal(spec->window, 0);
     assert_true(spec->shape[1] == SIDE && spec->shape[2] == SIDE && spec->record_size == 16);
     for (int step = 0; step < 40; step++)
         expect_ok(vec_env_step(env, (int32_t[]){ 2 }));

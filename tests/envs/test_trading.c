@@ -201,6 +201,8 @@ static void an_observation_is_the_window_and_the_account(void **state)
     expect_ok(create(&env, &config, &small.market, ENV_TRAIN, 1, 7));
     const env_spec *spec = vec_env_spec(env);
     assert_int_equal(spec->observation_elements, 16 * SMALL_FEATURES + 3);
+    assert_int_equal(spec->window, 16);
+    assert_int_equal(spec->features, SMALL_FEATURES);
     assert_int_equal(spec->record_size, 16);
     for (int i = 0; i < 5; i++)
         step_one(env, 0);

@@ -4,6 +4,7 @@
 #include "nn/matmul.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "shim/torch.h"
@@ -12,7 +13,8 @@
 static const size_t sizes[] = { 1, 2, 3, 5, 8, 16, 17, 31, 33, 64, 84, 127 };
 enum { SIZES = sizeof sizes / sizeof *sizes, MAX = 130 };
 
-static float a_data[MAX * MAX], b_data[MAX * MAX], bias[MAX], out[MAX * MAX + 1];
+static float a_data[MAX * MAX], b_data[MAX * MAX], bias[MAX], before[MAX * MAX];
+static float out[MAX * MAX + 1];
 
 static void fill(test_rng *rng, float *data, size_t count)
 {
@@ -39,6 +41,7 @@ static void check_product(size_t m, size_t n, size_t k, nn_matrix a, nn_matrix b
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
             double sum = from.row ? from.row[i] : from.column ? from.column[j] : 0;
+            sum += from.output ? before[i * n + j] : 0;
             for (size_t p = 0; p < k; p++)
                 sum += (double)a.data[i * a.row + p * a.column] * b.data[p * b.row + j * b.column];
             if (relu && sum < 0)
@@ -57,16 +60,20 @@ static void equals_the_naive_product(void **state)
     fill(&rng, a_data, MAX * MAX);
     fill(&rng, b_data, MAX * MAX);
     fill(&rng, bias, MAX);
+    fill(&rng, before, MAX * MAX);
     float *scratch = allocate_scratch(MAX);
     for (size_t shape = 0; shape < SIZES * SIZES * SIZES; shape++) {
         size_t m = sizes[shape % SIZES], n = sizes[shape / SIZES % SIZES];
         size_t k = sizes[shape / SIZES / SIZES];
-        unsigned variant = (unsigned)test_rng_below(&rng, 24);
+        unsigned variant = (unsigned)test_rng_below(&rng, 48);
         nn_matrix a = matrix(a_data, m, k, variant & 1), b = matrix(b_data, k, n, variant & 2);
-        const nn_bias biases[] = { { .row = bias }, { .column = bias }, { 0 } };
+        nn_bias from = { .output = variant & 8 };
+        from.row = variant / 16 == 0 ? bias : NULL;
+        from.column = variant / 16 == 1 ? bias : NULL;
+        memcpy(out, before, m * n * sizeof *out);
         out[m * n] = 77;
-        nn_matmul(m, n, k, a, b, biases[variant / 8], variant & 4, out, n, scratch);
-        check_product(m, n, k, a, b, biases[variant / 8], variant & 4);
+        nn_matmul(m, n, k, a, b, from, variant & 4, out, n, scratch);
+        check_product(m, n, k, a, b, from, variant & 4);
     }
     gn_free(&scratch);
 }

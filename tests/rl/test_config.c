@@ -76,7 +76,7 @@ static void an_unknown_preset_is_refused_with_the_known_ones(void **state)
     const char *const flag[] = { "run.agent", "dqnn" };
     rl_config *config = NULL;
     expect_ok(rl_config_create(&config));
-    expect_fails(GN_ERR_CONFIG, "'dqnn' (there are dqn, double-dqn, dueling-dqn, c51, ",
+    expect_fails(GN_ERR_CONFIG, "'dqnn' (there are dqn, double-dqn, dueling-dqn, control-dqn, ",
                  rl_config_resolve(config, NULL, flag, 1));
     rl_config_destroy(&config);
 }

@@ -311,8 +311,9 @@ static void a_failed_allocation_leaves_nothing_behind(void **state)
 {
     (void)state;
     for (const rl_preset *preset = rl_presets; preset->name; preset++) {
-        rl_config *config = CONFIG_OF("run.env", "cartpole", "run.agent", preset->name,
-                                      "network.hidden", "8,8", "train.batch", "4");
+        rl_config *config =
+            CONFIG_OF("run.env", "cartpole", "run.agent", preset->name, "network.hidden", "8,8",
+                      "train.batch", "4", "network.encoder", "none");
         rl_learner *learner = NULL;
         env_spec spec;
         gn_status status = GN_ERR_MEMORY;
@@ -332,6 +333,15 @@ static void a_failed_allocation_leaves_nothing_behind(void **state)
     }
 }
 
+// Presets for pictures play Catch, the others CartPole.
+static bool sees_pictures(const rl_preset *preset)
+{
+    for (const char *const *setting = preset->settings; *setting; setting += 2)
+        if (strcmp(setting[0], "network.encoder") == 0)
+            return true;
+    return false;
+}
+
 static void a_run_stopped_after_every_round_ends_the_same(void **state)
 {
     (void)state;
@@ -339,10 +349,14 @@ static void a_run_stopped_after_every_round_ends_the_same(void **state)
         two_runs runs;
         volatile sig_atomic_t stop = 1;
         const rl_hooks hooks = { .stop = &stop };
-        TWO_RUNS_OPEN(&runs, CARTPOLE, "run.agent", preset->name, "train.every", "100",
-                      "train.updates", "5", "agent.epsilon_end", "0", "agent.epsilon_start", "0.2");
+        bool pictures = sees_pictures(preset);
+        uint64_t steps = pictures ? 300 : 1000;
+        TWO_RUNS_OPEN(&runs, CARTPOLE, "run.agent", preset->name, "run.env",
+                      pictures ? "catch" : "cartpole", "train.steps", pictures ? "300" : "1000",
+                      "train.every", "100", "train.updates", pictures ? "2" : "5",
+                      "agent.epsilon_end", "0", "agent.epsilon_start", "0.2");
         expect_ok(train(runs.config, runs.b, &hooks));
-        for (uint64_t step = 200; step <= 1000; step += 100)
+        for (uint64_t step = 200; step <= steps; step += 100)
             expect_ok(resume(runs.b, &hooks));
         expect_same_outcome(runs.a, runs.b);
         two_runs_close(&runs);

@@ -80,6 +80,74 @@ void run_layer_norm(run &r, const nn_layer &layer)
                          r.parameter(layer.slice + 1), 1e-5);
 }
 
+// Inputs behind a window, to be put behind what comes of it; x becomes the picture.
+at::Tensor take_picture(at::Tensor &x, const nn_layer &layer)
+{
+    int64_t size = x.size(1) - layer.extra;
+    at::Tensor extra = x.narrow(1, size, layer.extra);
+    x = x.narrow(1, 0, size)
+            .reshape({ x.size(0), layer.in.channels, layer.in.height, layer.in.width });
+    return extra;
+}
+
+void run_transpose(run &r, const nn_layer &layer)
+{
+    int64_t channels = layer.in.channels, bars = layer.in.width;
+    if (!layer.channels_last)
+        return;
+    at::Tensor window = r.y.narrow(1, 0, channels * bars).view({ r.rows, bars, channels });
+    at::Tensor extra = r.y.narrow(1, channels * bars, r.y.size(1) - channels * bars);
+    r.y = at::cat({ window.transpose(1, 2).flatten(1), extra }, 1);
+}
+
+at::Tensor convolve(const run &r, const at::Tensor &x, const nn_layer &layer, uint32_t slice)
+{
+    at::Tensor weight = r.parameter(slice).view(
+        { layer.out.channels, layer.in.channels, layer.kernel[0], layer.kernel[1] });
+    return at::conv2d(x, weight, r.parameter(slice + 1), { layer.step[0], layer.step[1] },
+                      at::IntArrayRef{ layer.border[0], layer.border[1] });
+}
+
+void run_convolution(run &r, const nn_layer &layer)
+{
+    at::Tensor extra = take_picture(r.y, layer);
+    r.y = at::cat({ convolve(r, r.y, layer, layer.slice).flatten(1), extra }, 1);
+}
+
+void run_pooling(run &r, const nn_layer &layer)
+{
+    take_picture(r.y, layer);
+    r.y = at::max_pool2d(r.y, { layer.kernel[0], layer.kernel[1] },
+                         { layer.step[0], layer.step[1] }, { layer.border[0], layer.border[1] })
+              .flatten(1);
+}
+
+void run_residual(run &r, const nn_layer &layer)
+{
+    take_picture(r.y, layer);
+    at::Tensor middle = at::relu(convolve(r, at::relu(r.y), layer, layer.slice));
+    r.y = (r.y + convolve(r, middle, layer, layer.slice + 2)).flatten(1);
+}
+
+// Cell by cell, with the cells of LibTorch.
+void run_recurrent(run &r, const nn_layer &layer)
+{
+    at::Tensor extra = take_picture(r.y, layer);
+    at::Tensor hidden = at::zeros({ r.rows, layer.outputs - layer.extra }, at::kDouble);
+    at::Tensor cell = hidden, weight[4];
+    for (uint32_t i = 0; i < 4; i++)
+        weight[i] = i < 2 ? r.parameter(layer.slice + i).t() : r.parameter(layer.slice + i);
+    for (int64_t t = 0; t < layer.in.width; t++) {
+        at::Tensor x = r.y.select(3, t).squeeze(2);
+        if (layer.kind == &nn_lstm)
+            std::tie(hidden, cell) =
+                at::lstm_cell(x, { hidden, cell }, weight[0], weight[1], weight[2], weight[3]);
+        else
+            hidden = at::gru_cell(x, hidden, weight[0], weight[1], weight[2], weight[3]);
+    }
+    r.y = at::cat({ hidden, extra }, 1);
+}
+
 const struct {
     const nn_layer_class *kind;
     void (*apply)(run &, const nn_layer &);
@@ -87,6 +155,12 @@ const struct {
     { &nn_dense, run_dense },
     { &nn_cosine, run_cosine },
     { &nn_layer_norm, run_layer_norm },
+    { &nn_transpose, run_transpose },
+    { &nn_convolution, run_convolution },
+    { &nn_pooling, run_pooling },
+    { &nn_residual, run_residual },
+    { &nn_lstm, run_recurrent },
+    { &nn_gru, run_recurrent },
 };
 
 void run_layer(run &r, const nn_layer &layer)
@@ -94,8 +168,10 @@ void run_layer(run &r, const nn_layer &layer)
     for (const auto &oracle : layer_oracles)
         if (oracle.kind == layer.kind)
             oracle.apply(r, layer);
+    int64_t features = r.y.size(1) - layer.extra; // what lies behind them is passed on
     if (layer.relu)
-        r.y = at::relu(r.y);
+        r.y = at::cat(
+            { at::relu(r.y.narrow(1, 0, features)), r.y.narrow(1, features, layer.extra) }, 1);
 }
 
 // From the head's outputs to [rows, actions, width].
