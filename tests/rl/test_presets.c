@@ -40,6 +40,8 @@ static bench open_preset(const rl_preset *preset, const char *const *more)
         "6",
         "head.atoms",
         "11",
+        "network.encoder",
+        "none",
     };
     size_t count = 0;
     while (flag[count])
