@@ -106,7 +106,7 @@ static gn_status check_config(const replay_config *config, const replay_spec *sp
 // What the options come to for these records.
 static replay_layout choose_layout(const replay_config *config, const replay_spec *spec)
 {
-    enum { LARGE = 1024, RAW_BYTES = 18 << 20 };
+    enum { LARGE = 1024, RAW_BYTES = 12 << 20, RAW_BYTES_MOST = 18 << 20, LEAST = 128 };
     replay_layout layout = { .streams = spec->streams,
                              .record_size = spec->record_size,
                              .capacity = (uint64_t)config->capacity / spec->streams,
@@ -119,12 +119,14 @@ static replay_layout choose_layout(const replay_config *config, const replay_spe
         codec = layout.record_size < LARGE ? REPLAY_RAM : REPLAY_ZSTD_DICT;
     layout.packed = codec == REPLAY_RAM ? 0 : 1 + (uint32_t)(codec - REPLAY_NONE);
     // Below the ring: a chunk is complete before its first slot is overwritten. Raw chunks are in
-    // RAM.
+    // RAM; with many streams they may take more, for a dictionary is trained on one of them.
     uint64_t chunk = (uint64_t)config->chunk;
     if (layout.packed) {
-        uint64_t most =
-            RAW_BYTES / ((REPLAY_JOBS + 2 * (uint64_t)spec->streams) * layout.record_size);
-        chunk = chunk < most ? chunk : most;
+        uint64_t slot_size = (REPLAY_JOBS + 2 * (uint64_t)spec->streams) * layout.record_size;
+        uint64_t usual = RAW_BYTES / slot_size, most = RAW_BYTES_MOST / slot_size;
+        if (usual < LEAST)
+            usual = most < LEAST ? most : LEAST;
+        chunk = chunk < usual ? chunk : usual;
         chunk = chunk > 0 ? chunk : 1;
     }
     layout.chunk = (uint32_t)(chunk < layout.capacity ? chunk : layout.capacity - 1);
