@@ -4,6 +4,7 @@
 // compress literals. Both have no name in the part of zstd.h that is open by default, but are old,
 // and only named here: no function is used that a shared library may lack.
 
+#define XXH_INLINE_ALL // compiled for this machine: the library's is for any
 #define ZSTD_STATIC_LINKING_ONLY // ZSTD_c_format, ZSTD_d_format, ZSTD_c_literalCompressionMode
 
 #include "base/compress.h"

@@ -64,7 +64,8 @@ static gn_status summarize(summary *ret_summary, replay_reader *reader)
         s.chunk_bytes += s.view->body[i].size;
     for (size_t i = 0; i < s.view->dictionaries; i++)
         s.chunk_bytes += s.view->dictionary[i].size;
-    s.raw_bytes = s.view->chunks * replay_chunk_scratch(layout->chunk, s.record_size, false);
+    s.raw_bytes = s.view->chunks *
+                  (replay_chunk_scratch(layout->chunk, false) + layout->chunk * s.record_size);
     *ret_summary = s;
     return GN_OK;
 }

@@ -30,7 +30,7 @@ const gn_option replay_options[] = {
         replay_config, codec, "auto", codec_names,
         "how records are kept: all in RAM, or packed one by one; auto packs large ones"),
     GN_OPTION_INT(replay_config, compression, "0", 0, 19,
-                  "zstd level of chunks and records; 0: 3, and 9 for records where it pays"),
+                  "zstd level; 0: 1 for columns, 3 for packed records, 9 for those where it pays"),
     GN_OPTION_INT(replay_config, quantize, "0", 0, 16,
                   "bits of each float of a record, 8 or 16; 0 keeps records exactly"),
     GN_OPTION_CHOICE(replay_config, durability, "commit", durability_names,
@@ -106,7 +106,7 @@ static gn_status check_config(const replay_config *config, const replay_spec *sp
 // What the options come to for these records.
 static replay_layout choose_layout(const replay_config *config, const replay_spec *spec)
 {
-    enum { LARGE = 1024, RAW_BYTES = 18 << 20 };
+    enum { LARGE = 1024, RAW_BYTES = 12 << 20, RAW_BYTES_MOST = 18 << 20, LEAST = 128 };
     replay_layout layout = { .streams = spec->streams,
                              .record_size = spec->record_size,
                              .capacity = (uint64_t)config->capacity / spec->streams,
@@ -119,19 +119,25 @@ static replay_layout choose_layout(const replay_config *config, const replay_spe
         codec = layout.record_size < LARGE ? REPLAY_RAM : REPLAY_ZSTD_DICT;
     layout.packed = codec == REPLAY_RAM ? 0 : 1 + (uint32_t)(codec - REPLAY_NONE);
     // Below the ring: a chunk is complete before its first slot is overwritten. Raw chunks are in
-    // RAM.
+    // RAM; with many streams they may take more, for a dictionary is trained on one of them.
     uint64_t chunk = (uint64_t)config->chunk;
     if (layout.packed) {
-        uint64_t most =
-            RAW_BYTES / ((REPLAY_JOBS + 2 * (uint64_t)spec->streams) * layout.record_size);
-        chunk = chunk < most ? chunk : most;
+        uint64_t slot_size = (REPLAY_JOBS + 2 * (uint64_t)spec->streams) * layout.record_size;
+        uint64_t usual = RAW_BYTES / slot_size, most = RAW_BYTES_MOST / slot_size;
+        if (usual < LEAST)
+            usual = most < LEAST ? most : LEAST;
+        chunk = chunk < usual ? chunk : usual;
         chunk = chunk > 0 ? chunk : 1;
     }
     layout.chunk = (uint32_t)(chunk < layout.capacity ? chunk : layout.capacity - 1);
     return layout;
 }
 
-enum { USUAL_LEVEL = 3, HIGH_LEVEL = 9 }; // zstd, where the options leave it open
+enum {
+    COLUMN_LEVEL = 1,
+    RECORD_LEVEL = 3,
+    HIGH_LEVEL = 9
+}; // zstd, where the options leave it open
 
 static gn_status allocate_staged(replay_buffer *buffer)
 {
@@ -154,6 +160,7 @@ static gn_status allocate(replay_buffer *buffer)
     const replay_config *config = &buffer->config;
     size_t slots = buffer->streams * buffer->ring;
     int level = (int)config->compression;
+    int usual_level = level ? level : buffer->layout.packed ? RECORD_LEVEL : COLUMN_LEVEL;
     GN_TRY(gn_alloc(&buffer->stream, buffer->streams, sizeof *buffer->stream));
     GN_TRY(gn_alloc(&buffer->bounds, buffer->streams, sizeof *buffer->bounds));
     GN_TRY(gn_alloc(&buffer->step, slots, sizeof *buffer->step));
@@ -166,12 +173,12 @@ static gn_status allocate(replay_buffer *buffer)
         .record_size = buffer->spec.record_size,
         .count_max = buffer->spec.stack + 1,
         .cache_bytes = buffer->layout.packed ? (size_t)config->cache_mb * 1000000 : 0,
-        .level = level ? level : USUAL_LEVEL,
+        .level = usual_level,
     };
     GN_TRY(replay_fetcher_create(&buffer->fetcher, &fetching, buffer->store));
     if (buffer->store || buffer->layout.packed) {
-        const replay_writer_config writing = { buffer->layout, fetching.level,
-                                               level ? level : HIGH_LEVEL };
+        const replay_writer_config writing = { buffer->layout, usual_level,
+                                               level ? level : HIGH_LEVEL, !buffer->layout.packed };
         GN_TRY(replay_writer_create(&buffer->writer, &writing, buffer->store));
     }
     GN_TRY(allocate_staged(buffer));
@@ -295,7 +302,7 @@ static gn_status seal_chunk(replay_buffer *buffer, uint32_t stream)
     job->stream = stream;
     job->chunk = at->sealed;
     if (!packed)
-        replay_records_copy(buffer->records, stream, first, buffer->chunk, job->columns.record);
+        replay_records_lend(buffer->records, job);
     gn_status status = replay_writer_seal(buffer->writer, job);
     if (status == GN_OK)
         at->sealed++;
@@ -317,6 +324,23 @@ gn_status replay_seal_chunks(replay_buffer *buffer, uint32_t stream)
     if (!buffer->store) // the body of the chunk that goes is freed
         replay_wait_reader(buffer);
     replay_records_open(buffer->records, stream, at->head, replay_writer_take(buffer->writer));
+    return GN_OK;
+}
+
+// Waits until the slot that is written next is free: the thread reads records that are not packed
+// where they are. There is nothing to wait for where a ring holds more chunks than are on the way.
+static gn_status free_slot(replay_buffer *buffer, uint32_t stream)
+{
+    uint64_t head = buffer->stream[stream].head;
+    if (!buffer->store || buffer->layout.packed || head < buffer->ring)
+        return GN_OK;
+    uint64_t leaving = head - buffer->ring;
+    if (leaving % buffer->chunk != 0)
+        return GN_OK;
+    while (replay_writer_holds(buffer->writer, stream, leaving / buffer->chunk)) {
+        GN_TRY(replay_writer_wait_oldest(buffer->writer));
+        replay_harvest(buffer);
+    }
     return GN_OK;
 }
 
@@ -343,6 +367,7 @@ static gn_status before_write(replay_buffer *buffer, uint32_t stream, bool open,
                        open ? "no episode is running: begin one first"
                             : "an episode is running: it must end first");
     GN_TRY(replay_seal_chunks(buffer, stream));
+    GN_TRY(free_slot(buffer, stream));
     // The oldest record goes where the new one is written; of a mirrored one nothing else is lost.
     return replay_record_store(
         buffer->fetcher, record,
@@ -386,6 +411,7 @@ static void retire(replay_buffer *buffer, uint64_t slot)
 // longer be sampled.
 static void take_slot(replay_buffer *buffer, uint32_t stream, uint8_t flags)
 {
+    enum { PER_LINE = 4 };
     uint64_t head = buffer->stream[stream].head++, slot = replay_slot(buffer, stream, head);
     if (head >= buffer->sampled) {
         uint64_t leaving = replay_slot(buffer, stream, head - buffer->sampled);
@@ -393,6 +419,7 @@ static void take_slot(replay_buffer *buffer, uint32_t stream, uint8_t flags)
         set_weight(buffer, leaving, 0);
     }
     buffer->step[slot] = (replay_step){ .flags = flags };
+    __builtin_prefetch(&buffer->step[replay_slot(buffer, stream, head + PER_LINE)], 1);
     if (head < buffer->sampled && head + 1 > buffer->draws)
         buffer->draws = head + 1;
 }

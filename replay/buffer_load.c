@@ -23,9 +23,7 @@ typedef struct loader {
 static gn_status open_loader(loader *self, replay_buffer *buffer, gn_blob *in)
 {
     size_t n = buffer->chunk, record_size = buffer->layout.record_size;
-    size_t whole = replay_chunk_scratch(n, record_size, false);
-    size_t places = replay_chunk_scratch(n, record_size, true);
-    size_t plain = whole > places ? whole : places;
+    size_t plain = replay_chunk_scratch(n, true);
     self->buffer = buffer;
     self->in = in;
     self->coded_size = replay_chunk_bound(n, record_size, false) + gn_compress_bound(plain);

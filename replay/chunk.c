@@ -1,4 +1,5 @@
-// Chunk coding: the columns are put one after the other and compressed as one frame.
+// Chunk coding: the columns of steps are put one after the other and compressed as one frame,
+// records are compressed from where they lie.
 
 #include "replay/chunk.h"
 
@@ -11,14 +12,14 @@ typedef struct chunk_header {
     uint64_t checksum; // of all bytes after it
     uint32_t magic, version, slots, record_size;
     uint64_t first_position, contents;
-    uint32_t dictionary, body_size;
+    uint32_t dictionary, body_size, steps_size, unused;
 } chunk_header;
 
-_Static_assert(sizeof(chunk_header) == 48, "the header has no padding");
+_Static_assert(sizeof(chunk_header) == 56, "the header has no padding");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are stored as they are");
 
 static const uint32_t MAGIC = 0x4b434e47; // "GNCK"
-enum { VERSION = 2 };
+enum { VERSION = 3 };
 
 gn_status replay_columns_create(replay_columns *columns, size_t n, size_t record_size, bool records,
                                 bool places)
@@ -54,15 +55,16 @@ uint64_t replay_chunk_contents(const replay_columns *columns, size_t n)
     return gn_checksum(sums, sizeof sums);
 }
 
-size_t replay_chunk_scratch(size_t n, size_t record_size, bool packed)
+size_t replay_chunk_scratch(size_t n, bool packed)
 {
-    size_t step_size = sizeof(uint8_t) + sizeof(int32_t) + sizeof(float);
-    return n * (step_size + (packed ? sizeof(replay_place) : record_size));
+    return n * (sizeof(uint8_t) + sizeof(int32_t) + sizeof(float) +
+                (packed ? sizeof(replay_place) : 0));
 }
 
 size_t replay_chunk_bound(size_t n, size_t record_size, bool packed)
 {
-    return sizeof(chunk_header) + gn_compress_bound(replay_chunk_scratch(n, record_size, packed));
+    return sizeof(chunk_header) + gn_compress_bound(replay_chunk_scratch(n, packed)) +
+           (packed ? 0 : gn_compress_bound(n * record_size));
 }
 
 static unsigned char *append(unsigned char *end, const void *column, size_t size)
@@ -86,12 +88,20 @@ gn_status replay_chunk_encode(gn_compressor *compressor, const replay_columns *c
     if (capacity < replay_chunk_bound(n, columns->record_size, packed))
         return gn_fail(GN_ERR_ARG, "chunk of %zu slots: %zu bytes are too few, must be %zu", n,
                        capacity, replay_chunk_bound(n, columns->record_size, packed));
-    unsigned char *end = scratch;
+    unsigned char *end = scratch, *out = ret_bytes;
     end = append(end, columns->flags, n * sizeof *columns->flags);
     end = append(end, columns->action, n * sizeof *columns->action);
     end = append(end, columns->reward, n * sizeof *columns->reward);
-    end = packed ? append(end, columns->place, n * sizeof *columns->place)
-                 : append(end, columns->record, n * columns->record_size);
+    if (packed)
+        end = append(end, columns->place, n * sizeof *columns->place);
+    size_t steps_size, size = sizeof(chunk_header), records_size = 0;
+    GN_TRY(gn_compress(compressor, scratch, (size_t)(end - (unsigned char *)scratch), out + size,
+                       capacity - size, &steps_size));
+    size += steps_size;
+    if (!packed)
+        GN_TRY(gn_compress_record(compressor, NULL, columns->record, n * columns->record_size,
+                                  out + size, capacity - size, &records_size));
+    size += records_size;
 
     chunk_header header = { .magic = MAGIC,
                             .version = VERSION,
@@ -100,16 +110,13 @@ gn_status replay_chunk_encode(gn_compressor *compressor, const replay_columns *c
                             .first_position = about->first_position,
                             .contents = about->contents,
                             .dictionary = about->dictionary,
-                            .body_size = about->body_size };
-    unsigned char *out = ret_bytes;
-    size_t frame_size;
-    GN_TRY(gn_compress(compressor, scratch, (size_t)(end - (unsigned char *)scratch),
-                       out + sizeof header, capacity - sizeof header, &frame_size));
+                            .body_size = about->body_size,
+                            .steps_size = (uint32_t)steps_size };
     memcpy(out, &header, sizeof header);
-    size_t covered = sizeof header - sizeof header.checksum + frame_size;
-    header.checksum = gn_checksum(out + sizeof header.checksum, covered);
+    size_t skip = sizeof header.checksum;
+    header.checksum = gn_checksum(out + skip, size - skip);
     memcpy(out, &header.checksum, sizeof header.checksum);
-    *ret_size = sizeof header + frame_size;
+    *ret_size = size;
     return GN_OK;
 }
 
@@ -135,6 +142,9 @@ static gn_status read_header(chunk_header *ret_header, const unsigned char *byte
                        "not %zu of %zu",
                        position, header.slots, header.record_size,
                        (unsigned long long)header.first_position, n, record_size);
+    if (header.steps_size > size - sizeof header)
+        return gn_fail(GN_ERR_CORRUPT, "chunk at position %llu: steps of %u bytes do not fit",
+                       position, header.steps_size);
     *ret_header = header;
     return GN_OK;
 }
@@ -146,17 +156,18 @@ gn_status replay_chunk_decode(gn_compressor *compressor, const void *bytes, size
     bool packed = columns->place != NULL;
     chunk_header header = { 0 };
     GN_TRY(read_header(&header, bytes, size, n, columns->record_size, first_position));
-    GN_TRY(gn_decompress(compressor, (const unsigned char *)bytes + sizeof header,
-                         size - sizeof header, scratch,
-                         replay_chunk_scratch(n, columns->record_size, packed)));
-    const unsigned char *at = scratch;
+    const unsigned char *steps = (const unsigned char *)bytes + sizeof header, *at = scratch;
+    size_t records_size = size - sizeof header - header.steps_size;
+    GN_TRY(gn_decompress(compressor, steps, header.steps_size, scratch,
+                         replay_chunk_scratch(n, packed)));
+    if (!packed)
+        GN_TRY(gn_decompress_record(compressor, NULL, steps + header.steps_size, records_size,
+                                    columns->record, n * columns->record_size));
     at = take(at, columns->flags, n * sizeof *columns->flags);
     at = take(at, columns->action, n * sizeof *columns->action);
     at = take(at, columns->reward, n * sizeof *columns->reward);
     if (packed)
         take(at, columns->place, n * sizeof *columns->place);
-    else
-        take(at, columns->record, n * columns->record_size);
     *ret_about = (replay_chunk_about){ .first_position = first_position,
                                        .contents = header.contents,
                                        .dictionary = header.dictionary,

@@ -1,10 +1,11 @@
 // Consecutive slots as bytes and back: sealed chunks and tails.
 //
 //     [checksum u64][magic, version, slots, record size: u32][first position u64]
-//     [contents u64][dictionary, body size: u32][zstd frame]
-//     the frame holds columns: flags u8 [n], action i32 [n], reward f32 [n], and
-//         record [n, record_size]            or, where records are packed one by one,
-//         place [n] (end, check, back: u32)  of each in the body (replay/codec.h), which lies apart
+//     [contents u64][dictionary, body size, steps size, 0: u32][steps][records]
+//     steps     a zstd frame of columns: flags u8 [n], action i32 [n], reward f32 [n], and where
+//               records are packed one by one place [n] (end, check, back: u32) of each in the body
+//               (replay/codec.h), which lies apart
+//     records   else: [n, record_size] as one frame of gn_compress_record
 //
 // The checksum covers every byte after it: a flipped byte is GN_ERR_CORRUPT, never other data. A
 // body has its own checksums, one a record. Numbers are little-endian.
@@ -70,17 +71,21 @@ typedef struct replay_chunk_about {
 // Checksum of what n slots hold, however they are coded. Needs the records.
 uint64_t replay_chunk_contents(const replay_columns *columns, size_t n);
 
-// Bytes an encoded run of n slots may take, and of scratch its coding needs. packed: with places.
+// Bytes an encoded run of n slots may take. packed: with places.
 size_t replay_chunk_bound(size_t n, size_t record_size, bool packed);
-size_t replay_chunk_scratch(size_t n, size_t record_size, bool packed);
 
+// Bytes of n slots without records, which is the scratch that coding needs.
+size_t replay_chunk_scratch(size_t n, bool packed);
+
+// Encodes columns from where they lie: records are not copied.
 // Errors: GN_ERR_ARG if capacity is below replay_chunk_bound.
 gn_status replay_chunk_encode(gn_compressor *compressor, const replay_columns *columns, size_t n,
                               const replay_chunk_about *about, void *scratch, void *ret_bytes,
                               size_t capacity, size_t *ret_size);
 
 // Decodes into columns, records or places as these have them; the header must say n slots from
-// first_position.  Errors: GN_ERR_CORRUPT; then the columns are untouched.
+// first_position.  Errors: GN_ERR_CORRUPT; bytes that are not those that were written leave the
+// columns untouched.
 gn_status replay_chunk_decode(gn_compressor *compressor, const void *bytes, size_t size, size_t n,
                               uint64_t first_position, void *scratch, replay_columns *columns,
                               replay_chunk_about *ret_about);

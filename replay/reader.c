@@ -44,8 +44,7 @@ static gn_status allocate(replay_reader *reader)
 {
     enum { LEVEL = 1 }; // nothing is compressed
     const replay_layout *layout = &reader->view->layout;
-    size_t n = layout->chunk, places = replay_chunk_scratch(n, layout->record_size, true);
-    size_t plain = replay_chunk_scratch(n, layout->record_size, false);
+    size_t n = layout->chunk;
     reader->record_size = layout->record_size;
     if (layout->quantized) {
         reader->record_size =
@@ -58,7 +57,7 @@ static gn_status allocate(replay_reader *reader)
         GN_TRY(replay_coder_create(&reader->coder, (replay_codec_kind)(layout->packed - 1), LEVEL,
                                    layout->record_size));
     GN_TRY(gn_alloc(&reader->priority, n, sizeof *reader->priority));
-    GN_TRY(gn_alloc(&reader->plain, plain > places ? plain : places, 1));
+    GN_TRY(gn_alloc(&reader->plain, replay_chunk_scratch(n, true), 1));
     GN_TRY(gn_alloc(&reader->head, layout->streams, sizeof *reader->head));
     return gn_compressor_create(&reader->compressor, LEVEL);
 }

@@ -113,11 +113,22 @@ static unsigned char *mirrored(const replay_records *records, uint32_t stream, u
            (stream * layout->capacity + position % layout->capacity) * layout->record_size;
 }
 
+// Asks for the lines of the next record: of a ring larger than the caches they come from memory,
+// and writing to them would wait. After a few lines the processor sees the pattern itself.
+static void ask_for(const unsigned char *record, size_t size)
+{
+    enum { LINE = 64, LINES = 8 };
+    for (size_t at = 0; at < size && at < LINES * LINE; at += LINE)
+        __builtin_prefetch(record + at, 1);
+}
+
 unsigned char *replay_records_place(replay_records *records, uint32_t stream, uint64_t position)
 {
     const replay_layout *layout = &records->layout;
-    if (records->mirror)
+    if (records->mirror) {
+        ask_for(mirrored(records, stream, position + 1), layout->record_size);
         return mirrored(records, stream, position);
+    }
     replay_job *raw = replay_records_raw(records, stream, position / layout->chunk);
     return raw->columns.record + position % layout->chunk * layout->record_size;
 }
@@ -132,6 +143,17 @@ const unsigned char *replay_records_at(const replay_records *records, uint32_t s
     assert(entry->number == position / layout->chunk + 1);
     return entry->raw ? entry->raw->columns.record + position % layout->chunk * layout->record_size
                       : NULL;
+}
+
+void replay_records_lend(const replay_records *records, replay_job *job)
+{
+    const replay_layout *layout = &records->layout;
+    uint64_t first = job->chunk * layout->chunk;
+    uint64_t left = layout->capacity - first % layout->capacity;
+    job->pieces[0] = left < layout->chunk ? (uint32_t)left : layout->chunk;
+    job->pieces[1] = layout->chunk - job->pieces[0];
+    job->record[0] = mirrored(records, job->stream, first);
+    job->record[1] = mirrored(records, job->stream, first + job->pieces[0]);
 }
 
 void replay_records_copy(const replay_records *records, uint32_t stream, uint64_t position,

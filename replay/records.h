@@ -34,6 +34,10 @@ unsigned char *replay_records_place(replay_records *records, uint32_t stream, ui
 const unsigned char *replay_records_at(const replay_records *records, uint32_t stream,
                                        uint64_t position);
 
+// Mirrored: tells a job where the records of its chunk are; they stay until their slots are written
+// again.
+void replay_records_lend(const replay_records *records, replay_job *job);
+
 // Mirrored: copies n records from a position on.
 void replay_records_copy(const replay_records *records, uint32_t stream, uint64_t position,
                          size_t n, unsigned char *ret_records);

@@ -34,7 +34,7 @@ typedef struct salvage {
 static gn_status allocate(salvage *self)
 {
     const replay_layout *layout = &self->layout;
-    const replay_writer_config writing = { *layout, COMPRESSION, COMPRESSION };
+    const replay_writer_config writing = { *layout, COMPRESSION, COMPRESSION, false };
     size_t n = layout->chunk;
     self->chunk = layout->chunk;
     self->ring = n + CHANGEABLE;

@@ -7,14 +7,11 @@ gn_status replay_state_open_parts(replay_state_parts *parts, int level)
 {
     const replay_layout *layout = parts->layout;
     size_t n = layout->chunk, record_size = layout->record_size;
-    size_t plain = replay_chunk_scratch(n, record_size, false);
-    size_t places = replay_chunk_scratch(n, record_size, true);
-    plain = plain > places ? plain : places;
     parts->entries = replay_layout_entries(layout);
     size_t whole = replay_chunk_bound(n, record_size, false);
     size_t packed = replay_chunk_bound(n, record_size, true);
     parts->coded_size = whole > packed ? whole : packed;
-    GN_TRY(gn_alloc(&parts->scratch, plain, 1));
+    GN_TRY(gn_alloc(&parts->scratch, replay_chunk_scratch(n, true), 1));
     GN_TRY(gn_alloc(&parts->coded, parts->coded_size, 1));
     GN_TRY(gn_alloc(&parts->live, parts->entries, sizeof *parts->live));
     return gn_compressor_create(&parts->compressor, level);

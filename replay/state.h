@@ -21,7 +21,7 @@
 typedef struct replay_state_parts {
     const replay_layout *layout;
     gn_compressor *compressor;
-    unsigned char *scratch, *coded; // a chunk's columns or numbers, plain and coded
+    unsigned char *scratch, *coded; // a chunk's columns without records, and what is coded
     size_t coded_size;
     const uint64_t *contents; // [streams, entries], of chunk: chunk % entries
     size_t entries;

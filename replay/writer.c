@@ -31,6 +31,7 @@ struct replay_writer {
     unsigned char *body; // [body_size] of the chunk being coded
     size_t body_size;
     uint8_t *starts; // [chunk]
+    unsigned char *joined; // [chunk, record_size] lent in two pieces
     uint64_t *contents; // [streams, entries]
     uint64_t *first_chunk; // [streams] those before it are not kept in the store
     replay_job *unflushed[FLUSH_AT];
@@ -109,9 +110,26 @@ static gn_status encode_body(replay_writer *writer, replay_job *job)
     return GN_OK;
 }
 
+// Columns of a chunk with its records in one piece.
+static replay_columns whole_columns(replay_writer *writer, const replay_job *job)
+{
+    replay_columns columns = job->columns;
+    size_t size = columns.record_size, first = job->pieces[0] * size;
+    if (!writer->config.lent)
+        return columns;
+    columns.record = (unsigned char *)(uintptr_t)job->record[0]; // only read
+    if (job->pieces[1] > 0) {
+        memcpy(writer->joined, job->record[0], first);
+        memcpy(writer->joined + first, job->record[1], job->pieces[1] * size);
+        columns.record = writer->joined;
+    }
+    return columns;
+}
+
 static gn_status try_to_code_chunk(replay_writer *writer, replay_job *job)
 {
-    job->contents = replay_chunk_contents(&job->columns, writer->chunk);
+    const replay_columns columns = whole_columns(writer, job);
+    job->contents = replay_chunk_contents(&columns, writer->chunk);
     job->dictionary = NULL;
     job->dictionary_id = job->body_size = 0;
     if (writer->packed)
@@ -125,7 +143,7 @@ static gn_status try_to_code_chunk(replay_writer *writer, replay_job *job)
                                            .dictionary = job->dictionary_id,
                                            .body_size = job->body_size };
         size_t size;
-        GN_TRY(replay_chunk_encode(writer->parts.compressor, &job->columns, writer->chunk, &about,
+        GN_TRY(replay_chunk_encode(writer->parts.compressor, &columns, writer->chunk, &about,
                                    writer->parts.scratch, writer->parts.coded,
                                    writer->parts.coded_size, &size));
         GN_TRY(replay_store_put_chunk(writer->store, job->chunk, job->stream, writer->parts.coded,
@@ -239,12 +257,14 @@ static gn_status allocate(replay_writer *writer)
         GN_TRY(replay_dictionary_create(&writer->choice, kind, writer->config.level,
                                         writer->config.high_level, record_size, n));
     }
+    if (writer->config.lent)
+        GN_TRY(gn_alloc(&writer->joined, n, record_size));
     writer->jobs = REPLAY_JOBS + (writer->packed ? 2 * (size_t)layout->streams : 1);
     GN_TRY(gn_alloc(&writer->all, writer->jobs, sizeof *writer->all));
     GN_TRY(gn_alloc(&writer->free, writer->jobs, sizeof *writer->free));
     for (size_t i = 0; i < writer->jobs; i++)
-        GN_TRY(
-            replay_columns_create(&writer->all[i].columns, n, record_size, true, writer->packed));
+        GN_TRY(replay_columns_create(&writer->all[i].columns, n, record_size, !writer->config.lent,
+                                     writer->packed));
     return gn_queue_create(&writer->queue, REPLAY_JOBS + 1, work_off, writer);
 }
 
@@ -296,6 +316,7 @@ void replay_writer_destroy(replay_writer **writer)
     replay_state_close_parts(&self->parts);
     gn_free(&self->body);
     gn_free(&self->starts);
+    gn_free(&self->joined);
     gn_free(&self->contents);
     gn_free(&self->first_chunk);
     gn_blob_free(&self->state);
@@ -323,6 +344,14 @@ replay_job *replay_writer_take(replay_writer *writer)
 {
     assert(writer->free_count > 0);
     return writer->free[--writer->free_count];
+}
+
+bool replay_writer_holds(const replay_writer *writer, uint32_t stream, uint64_t chunk)
+{
+    for (size_t i = 0; i < writer->outstanding_count; i++)
+        if (writer->outstanding[i]->stream == stream && writer->outstanding[i]->chunk == chunk)
+            return true;
+    return false;
 }
 
 gn_status replay_writer_seal(replay_writer *writer, replay_job *job)
@@ -478,8 +507,10 @@ double replay_writer_stalled(const replay_writer *writer)
 
 uint64_t replay_writer_ram(const replay_writer *writer)
 {
-    size_t slot = replay_chunk_scratch(1, writer->config.layout.record_size, false) +
-                  (writer->packed ? sizeof(replay_place) : 0);
-    return writer->jobs * writer->chunk * slot + writer->parts.coded_size + 2 * writer->body_size +
+    size_t record_size = writer->config.layout.record_size;
+    size_t slot = replay_chunk_scratch(1, writer->packed) + (writer->config.lent ? 0 : record_size);
+    size_t joined = writer->config.lent ? writer->chunk * record_size : 0;
+    return writer->jobs * writer->chunk * slot + joined + writer->parts.coded_size +
+           2 * writer->body_size +
            writer->config.layout.streams * writer->entries * sizeof *writer->contents;
 }

@@ -27,7 +27,9 @@ typedef struct replay_job {
     uint64_t ticket; // of the queue; 0: not sealed
     uint32_t stream;
     uint64_t chunk;
-    replay_columns columns; // [chunk] slots; places once it is coded
+    replay_columns columns; // [chunk] slots; records unless they are lent, places once it is coded
+    const unsigned char *record[2]; // lent records, in two pieces
+    uint32_t pieces[2]; // records of each
     uint64_t contents; // replay_chunk_contents
     const gn_dictionary *dictionary; // NULL: none
     uint32_t dictionary_id;
@@ -56,6 +58,7 @@ typedef struct replay_staged {
 typedef struct replay_writer_config {
     replay_layout layout;
     int level, high_level; // zstd; the higher one for records where it pays (replay/dictionary.h)
+    bool lent; // records stay where they are as long as their chunk is on its way; not packed ones
 } replay_writer_config;
 
 // store: NULL for RAM only; it belongs to the thread while anything is on the way.
@@ -71,6 +74,9 @@ gn_status replay_writer_wait_oldest(replay_writer *writer);
 // A raw chunk to fill: one for each chunk on the way, and where records are packed two more a
 // stream.
 replay_job *replay_writer_take(replay_writer *writer);
+
+// Whether a chunk is on its way: records that are lent must stay as they are.
+bool replay_writer_holds(const replay_writer *writer, uint32_t stream, uint64_t chunk);
 
 // Hands a filled chunk to the thread.  Errors: what the thread failed at; then seal it again.
 gn_status replay_writer_seal(replay_writer *writer, replay_job *job);

@@ -132,6 +132,35 @@ static void the_smallest_rings_work_and_old_chunks_go(void **state)
     }
 }
 
+// Chunks that take long to code, in a ring that has hardly more room: the thread reads records
+// where they are, so what comes after a commit must not overwrite those that it holds.
+static void what_is_on_its_way_is_not_overwritten(void **state)
+{
+    (void)state;
+    enum { RING = 1500, GENERATIONS = 4 };
+    replay_config config = feed_config(RING, 1024, false);
+    config.compression = 19;
+    char folder[GN_PATH_SIZE];
+    test_temp_folder(folder);
+    replay_buffer *disk;
+    expect_ok(
+        replay_buffer_create(&disk, &config, &(replay_spec){ 1, FEED_RECORD, 1 }, folder, "run"));
+    step_feed feed = feed_seed(1, 1);
+    for (uint64_t i = 1; i <= GENERATIONS; i++) {
+        uint64_t state_sum;
+        feed_add(&feed, disk, 3 * RING);
+        uint64_t contents = feed_checksum(disk);
+        expect_ok(replay_buffer_commit(disk, i, i));
+        step_feed abandoned = feed;
+        feed_add(&abandoned, disk, RING);
+        expect_ok(replay_buffer_await(disk, &state_sum));
+        expect_ok(replay_buffer_rollback(disk, i, state_sum));
+        assert_int_equal(feed_checksum(disk), contents);
+    }
+    replay_buffer_destroy(&disk);
+    test_temp_remove(folder);
+}
+
 // More than a ring of packed records before the first commit: most of their chunks are overwritten
 // before they are written.
 static void chunks_that_are_overwritten_before_their_commit_are_no_loss(void **state)
@@ -550,7 +579,7 @@ static void adding_to_disk_allocates_nothing_of_ours(void **state)
 }
 
 TEST_MAIN(disk_and_ram_hold_the_same_and_every_kept_generation_comes_back,
-          the_smallest_rings_work_and_old_chunks_go,
+          the_smallest_rings_work_and_old_chunks_go, what_is_on_its_way_is_not_overwritten,
           chunks_that_are_overwritten_before_their_commit_are_no_loss,
           nothing_is_added_before_the_rollback_that_is_due,
           chunks_without_any_generation_are_removed, what_was_abandoned_leaves_no_trace,

@@ -54,7 +54,7 @@ static chunk_coder open_coder(void)
 {
     chunk_coder coder = { .capacity = replay_chunk_bound(RING, RECORD + 16, false) };
     expect_ok(gn_compressor_create(&coder.compressor, 3));
-    expect_ok(gn_alloc(&coder.scratch, replay_chunk_scratch(RING, RECORD + 16, false), 1));
+    expect_ok(gn_alloc(&coder.scratch, replay_chunk_scratch(RING, true), 1));
     expect_ok(gn_alloc(&coder.bytes, coder.capacity, 1));
     return coder;
 }

@@ -528,8 +528,8 @@ static void damage_to_one_part_leaves_the_others(void **state)
     expect_ok(gn_path_join(path, store.folder, "data.mdb"));
     expect_ok(gn_file_read((void **)&whole, &size, path));
     for (size_t page = 2; page < size / 4096; page++) {
-        size_t at = page * 4096 + 9; // pad of the page: no matter; its first node's offset: damage
-        for (size_t byte = at; byte <= at + 8; byte += 8) {
+        size_t at = page * 4096 + 9; // pad of the page: no matter; its first nodes' offsets: damage
+        for (size_t byte = at; byte <= at + 14; byte += byte == at ? 8 : 2) {
             whole[byte] ^= 0x40;
             expect_ok(gn_file_write(path, whole, size));
             whole[byte] ^= 0x40;
