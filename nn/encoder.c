@@ -99,7 +99,7 @@ static void slice_convolution(nn_layout *layout, const char *name, const char *p
     bool window = layout->spec.window > 0 && layer->in.height == 1;
     const uint32_t picture[4] = { outputs, inputs, kernel[0], kernel[1] };
     const uint32_t bars[4] = { outputs, inputs, kernel[1] };
-    char what[NN_SLICE_NAME_SIZE / 2];
+    char what[NN_SLICE_NAME_SIZE];
     snprintf(what, sizeof what, "%sweight", prefix);
     nn_layout_slice(layout, name, what, NN_SLICE_UNIFORM, fan_in, window ? bars : picture);
     snprintf(what, sizeof what, "%sbias", prefix);
@@ -124,7 +124,7 @@ static gn_status append_nature(nn_layout *layout)
     } stages[] = { { 32, 8, 4 }, { 64, 4, 2 }, { 64, 3, 1 } };
     GN_TRY(begin_picture(layout, "nature", 36));
     for (int i = 0; i < 3; i++) {
-        char name[NN_SLICE_NAME_SIZE / 2];
+        char name[NN_SLICE_NAME_SIZE];
         snprintf(name, sizeof name, "encoder.conv%d", i);
         nn_layer layer = { .relu = true,
                            .kernel = { stages[i].kernel, stages[i].kernel },
@@ -138,7 +138,7 @@ static gn_status append_nature(nn_layout *layout)
 
 static gn_status append_block(nn_layout *layout, uint32_t stage, uint32_t block, bool relu)
 {
-    char name[NN_SLICE_NAME_SIZE / 2 + 8];
+    char name[NN_SLICE_NAME_SIZE];
     snprintf(name, sizeof name, "encoder.stage%u.block%u", stage, block);
     nn_layer layer = {
         .kind = &nn_residual, .relu = relu, .kernel = { 3, 3 }, .step = { 1, 1 }, .border = { 1, 1 }
@@ -154,7 +154,7 @@ static gn_status append_impala(nn_layout *layout)
     static const uint32_t channels[] = { 16, 32, 32 };
     GN_TRY(begin_picture(layout, "impala", 1));
     for (uint32_t i = 0; i < 3; i++) {
-        char name[NN_SLICE_NAME_SIZE / 2];
+        char name[NN_SLICE_NAME_SIZE];
         snprintf(name, sizeof name, "encoder.stage%u", i);
         nn_layer convolution = { .kernel = { 3, 3 }, .step = { 1, 1 }, .border = { 1, 1 } };
         nn_layer pooling = {
@@ -179,7 +179,7 @@ static gn_status append_conv1d(nn_layout *layout)
         return gn_fail(GN_ERR_CONFIG,
                        "network.encoder: conv1d needs channels, kernel and stride above 0");
     for (uint32_t i = 0; i < spec->channel_layers; i++) {
-        char name[NN_SLICE_NAME_SIZE / 2];
+        char name[NN_SLICE_NAME_SIZE];
         snprintf(name, sizeof name, "encoder.conv%u", i);
         if (spec->kernel > left)
             return gn_fail(GN_ERR_CONFIG,
@@ -218,7 +218,7 @@ static gn_status append_recurrent(nn_layout *layout, const nn_layer_class *kind,
                    { "hidden_weight", { width, all } },
                    { "input_bias", { all } },
                    { "hidden_bias", { all } } };
-    char name[NN_SLICE_NAME_SIZE / 2];
+    char name[NN_SLICE_NAME_SIZE];
     snprintf(name, sizeof name, "encoder.%s", kind->name);
     for (int i = 0; i < 4; i++) // all start in +-1/sqrt(width), as in PyTorch
         nn_layout_slice(layout, name, slices[i].name, NN_SLICE_UNIFORM, width, slices[i].shape);

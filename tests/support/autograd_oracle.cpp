@@ -8,6 +8,7 @@ extern "C" {
 #include <vector>
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/nn/utils/clip_grad.h>
 #include <torch/optim/adam.h>
@@ -195,6 +196,7 @@ void oracle_network(const nn_layout *layout, const double *parameter, const floa
                     double *ret_out, double *ret_gradient)
 {
     int64_t rows = static_cast<int64_t>(n), size = static_cast<int64_t>(layout->size);
+    at::set_num_threads(1); // more would wait for each other most of the time
     at::Tensor flat = at::from_blob(const_cast<double *>(parameter), { size }, at::kDouble).clone();
     run r{ layout,
            flat.requires_grad_(true),
