@@ -173,8 +173,7 @@ static gn_status append_hidden(nn_layout *layout, uint32_t index)
     snprintf(name, sizeof name, "layer%u", index);
     GN_TRY(nn_layout_dense(layout, name, width, !spec->layer_norm));
     if (!spec->layer_norm) { // a wide head picks its rows
-        layout->layer[layout->layer_count - 1].rows_first =
-            spec->width > 1 && index + 1 == spec->hidden_layers;
+        layout->layer[layout->layer_count - 1].rows_first = spec->width > 1;
         return GN_OK;
     }
     nn_layer norm = { .kind = &nn_layer_norm, .outputs = width, .relu = true };

@@ -138,45 +138,63 @@ static void scatter_grad_input(const nn_pass *pass, const groups *g)
 
 // --- dueling
 
-// ret_sum[k] = sum over actions of x [actions, width].
-static void sum_actions(const float *restrict x, size_t actions, size_t width,
-                        float *restrict ret_sum)
+// Some of the `width` numbers of an action, and how many.
+typedef struct lanes {
+    size_t first, count;
+} lanes;
+
+static lanes lanes_at(size_t first, size_t width)
 {
-    memcpy(ret_sum, x, width * sizeof *ret_sum);
-    for (size_t a = 1; a < actions; a++)
-        for (size_t k = 0; k < width; k++)
-            ret_sum[k] += x[a * width + k];
+    return (lanes){ first, width - first < NN_LANES ? width - first : NN_LANES };
+}
+
+// Their sum over the actions of x [actions, width].
+NN_INLINE nn_vector sum_actions(const float *x, size_t actions, size_t width, lanes l)
+{
+    nn_vector sum = { 0 };
+    for (size_t a = 0; a < actions; a++)
+        sum += nn_vector_load_part(x + a * width + l.first, l.count, 0);
+    return sum;
+}
+
+// ret_out[a] = x[a] + offset, of [actions, width].
+NN_INLINE void add_to_actions(const float *x, nn_vector offset, size_t actions, size_t width,
+                              lanes l, float *ret_out)
+{
+    for (size_t a = 0; a < actions; a++) {
+        size_t at = a * width + l.first;
+        nn_vector sum = nn_vector_load_part(x + at, l.count, 0) + offset;
+        nn_vector_store_part(ret_out + at, sum, l.count);
+    }
 }
 
 // From V | A to V + A - mean A, for each of `rows`.
-// Shapes: part: [rows, outputs]; ret_whole: [rows, actions * width], which may be part.
-static void join(const nn_layer *layer, const float *part, size_t rows, float *ret_whole)
+// Shapes: split: [rows, outputs]; ret_joined: [rows, actions * width], which may be one row of it.
+static void join(const nn_layer *layer, const float *split, size_t rows, float *ret_joined)
 {
     size_t width = layer->width, actions = layer->actions;
-    for (size_t i = 0; i < rows; i++, part += layer->outputs, ret_whole += all_of(layer)) {
-        float offset[NN_MAX_OUTPUTS];
-        sum_actions(part + width, actions, width, offset);
-        for (size_t k = 0; k < width; k++)
-            offset[k] = part[k] - offset[k] / (float)actions;
-        for (size_t a = 0; a < actions; a++)
-            for (size_t k = 0; k < width; k++)
-                ret_whole[a * width + k] = part[(a + 1) * width + k] + offset[k];
-    }
+    float share = 1 / (float)actions; // a division of vectors takes long
+    for (size_t i = 0; i < rows; i++, split += layer->outputs, ret_joined += all_of(layer))
+        for (size_t k = 0; k < width; k += NN_LANES) {
+            lanes l = lanes_at(k, width);
+            nn_vector mean = sum_actions(split + width, actions, width, l) * share;
+            nn_vector offset = nn_vector_load_part(split + k, l.count, 0) - mean;
+            add_to_actions(split + width, offset, actions, width, l, ret_joined);
+        }
 }
 
 // The way back, in place: gradients [rows, outputs] whose first `width` columns are free.
-static void part(const nn_layer *layer, size_t rows, float *g)
+static void split_gradient(const nn_layer *layer, size_t rows, float *g)
 {
     size_t width = layer->width, actions = layer->actions;
-    for (size_t i = 0; i < rows; i++, g += layer->outputs) {
-        float mean[NN_MAX_OUTPUTS];
-        sum_actions(g + width, actions, width, g);
-        for (size_t k = 0; k < width; k++)
-            mean[k] = g[k] / (float)actions;
-        for (size_t a = 1; a <= actions; a++)
-            for (size_t k = 0; k < width; k++)
-                g[a * width + k] -= mean[k];
-    }
+    float share = 1 / (float)actions;
+    for (size_t i = 0; i < rows; i++, g += layer->outputs)
+        for (size_t k = 0; k < width; k += NN_LANES) {
+            lanes l = lanes_at(k, width);
+            nn_vector sum = sum_actions(g + width, actions, width, l);
+            nn_vector_store_part(g + k, sum, l.count);
+            add_to_actions(g + width, -(sum * share), actions, width, l, g + width);
+        }
 }
 
 // Weights [inputs, actions * width], `stride` floats a row, and biases of the actions.
@@ -265,8 +283,8 @@ static gn_status wide_backward(const nn_pass *pass)
                       g.product);
     }
     if (is_dueling(layer)) {
-        part(layer, inputs, grad_weight);
-        part(layer, 1, grad_bias);
+        split_gradient(layer, inputs, grad_weight);
+        split_gradient(layer, 1, grad_bias);
     }
     if (pass->grad_input)
         scatter_grad_input(pass, &g);
