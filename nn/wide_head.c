@@ -115,15 +115,21 @@ static void scatter(const float *row, size_t n, size_t width, const uint32_t *pl
         memcpy(ret_row + i * width, row + place[i] * width, width * sizeof *row);
 }
 
+// Features that a cache line has: they are turned round together.
+enum { LINE = 16 };
+
 static void gather_input(const nn_pass *pass, groups *g)
 {
-    size_t inputs = pass->layer->inputs;
-    nn_matrix x = pass->input;
+    size_t inputs = pass->layer->inputs, stride = pass->input.row;
+    const float *x = pass->input.data;
     if (pass->input_rows_first)
-        gather(x.data, pass->n, inputs, g->place, g->input);
-    for (size_t f = 0; !pass->input_rows_first && f < inputs; f++)
+        gather(x, pass->n, inputs, g->place, g->input);
+    for (size_t f = 0; !pass->input_rows_first && f < inputs; f += LINE) {
+        size_t end = inputs - f < LINE ? inputs : f + LINE;
         for (size_t i = 0; i < pass->n; i++)
-            g->input[g->place[i] * inputs + f] = x.data[f * x.row + i];
+            for (size_t j = f; j < end; j++)
+                g->input[g->place[i] * inputs + j] = x[j * stride + i];
+    }
 }
 
 static void scatter_grad_input(const nn_pass *pass, const groups *g)
@@ -131,9 +137,12 @@ static void scatter_grad_input(const nn_pass *pass, const groups *g)
     size_t inputs = pass->layer->inputs, n = pass->n;
     if (pass->input_rows_first)
         scatter(g->input, n, inputs, g->place, pass->grad_input);
-    for (size_t f = 0; !pass->input_rows_first && f < inputs; f++)
+    for (size_t f = 0; !pass->input_rows_first && f < inputs; f += LINE) {
+        size_t end = inputs - f < LINE ? inputs : f + LINE;
         for (size_t i = 0; i < n; i++)
-            pass->grad_input[f * n + i] = g->input[g->place[i] * inputs + f];
+            for (size_t j = f; j < end; j++)
+                pass->grad_input[j * n + i] = g->input[g->place[i] * inputs + j];
+    }
 }
 
 // --- dueling
