@@ -17,7 +17,7 @@
 #include "nn/net.h"
 #include "shim/torch.h"
 
-enum { SIDE = 84, WINDOW = 64, FEATURES = 14, ACCOUNT = 3 };
+enum { SIDE = 84, WINDOW = 64, FEATURES = 14, ACCOUNT = 3, MOST_ROWS = 128 };
 
 static const struct {
     const char *encoder;
@@ -62,6 +62,9 @@ typedef struct subject {
     float *parameter, *gradient, *x, *out, *grad_out;
 } subject;
 
+// Of each row the outputs of the first action have a gradient.
+static const int32_t taken[MOST_ROWS];
+
 static void run(const subject *s, size_t rows, bool back)
 {
     const nn_fractions none = { 0 };
@@ -70,7 +73,8 @@ static void run(const subject *s, size_t rows, bool back)
     else
         bench_need(nn_net_forward(s->net, s->parameter, s->x, rows, none, s->out));
     if (back)
-        bench_need(nn_net_backward(s->net, s->parameter, s->x, s->grad_out, rows, s->gradient));
+        bench_need(
+            nn_net_backward(s->net, s->parameter, s->x, taken, s->grad_out, rows, s->gradient));
 }
 
 static void measure(const subject *s, const char *encoder, const char *what, size_t rows, bool back,

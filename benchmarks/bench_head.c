@@ -1,5 +1,5 @@
-// What a head costs in an update, by kind: values of all actions, targets, loss with gradient. One
-// thread; 128 steps, 3 actions, widths of the defaults; greedy policy.
+// What a head costs in an update, by kind: values of all actions, targets from the actions that
+// follow, loss with gradient. One thread; 128 steps, 3 actions, widths of the defaults.
 //
 //     bench_head [--seconds S]
 
@@ -19,10 +19,9 @@ typedef struct update {
     size_t width, target_width;
     float *out; // [ROWS, width]
     float *target; // [STEPS, target_width]
-    float *fraction, *grad; // [STEPS, width], [ROWS, width]
+    float *fraction, *grad; // [STEPS, width]
     float reward[STEPS], discount[STEPS], weight[STEPS], error[STEPS];
-    float policy[ROWS], value[ROWS];
-    int32_t action[STEPS];
+    float policy[STEPS], value[ROWS];
 } update;
 
 static float *allocate(size_t count)
@@ -43,11 +42,11 @@ static void create(update *u, nn_head_kind kind)
     config.kind = (int)kind;
     bench_need(nn_head_create(&u->head, &config));
     u->width = u->head.width;
-    u->target_width = nn_head_target_width(&u->head, ACTIONS);
+    u->target_width = nn_head_target_width(&u->head, 1);
     u->out = allocate(ROWS * u->width);
     u->target = allocate(STEPS * u->target_width);
     u->fraction = allocate(STEPS * u->width);
-    u->grad = allocate(ROWS * u->width);
+    u->grad = allocate(STEPS * u->width);
     gn_random random = gn_random_stream(1, GN_RANDOM_TEST, 0);
     for (size_t i = 0; i < ROWS * u->width; i++)
         u->out[i] = (float)gn_random_normal(&random);
@@ -57,9 +56,7 @@ static void create(update *u, nn_head_kind kind)
         u->reward[i] = (float)gn_random_normal(&random);
         u->discount[i] = 0.99f;
         u->weight[i] = 1;
-        u->action[i] = (int32_t)gn_random_below(&random, ACTIONS);
-        for (size_t a = 0; a < ACTIONS; a++)
-            u->policy[i * ACTIONS + a] = a == (size_t)u->action[i];
+        u->policy[i] = 1;
     }
 }
 
@@ -79,7 +76,7 @@ static void targets(update *u)
 {
     nn_head_target(&u->head,
                    &(nn_backup){ .n = STEPS,
-                                 .actions = ACTIONS,
+                                 .actions = 1,
                                  .width = u->width,
                                  .out = u->out,
                                  .reward = u->reward,
@@ -91,11 +88,9 @@ static void targets(update *u)
 static void loss(update *u)
 {
     nn_head_loss(&u->head, &(nn_head_batch){ .n = STEPS,
-                                             .actions = ACTIONS,
                                              .width = u->width,
                                              .target_width = u->target_width,
                                              .out = u->out,
-                                             .action = u->action,
                                              .target = u->target,
                                              .fraction = u->fraction,
                                              .weight = u->weight,

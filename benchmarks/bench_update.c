@@ -4,8 +4,9 @@
 //     a  4-64-64-2, B=64      b  4-120-84-2, B=128      c  652-256-256-3 dueling, B=256
 //     d  82-128-128-3 dueling, B=128, C51 with 51 atoms in -10..10; the others have the mean alone
 //
-// An update is: outputs for next observations (both networks) and for observations, targets, loss,
-// backward, clipping, Adam. Its batches are prepared beforehand and taken in turn.
+// An update is: outputs for next observations (both networks) and for observations, as far as they
+// count, targets, loss, backward, clipping, Adam. Its batches are prepared beforehand and taken in
+// turn.
 //
 //     bench_update [--seconds S] [--cases abcd]
 
@@ -59,8 +60,10 @@ typedef struct learner {
     nn_head head;
     size_t rows;
     float *online, *target, *gradient;
-    float *out, *target_out, *grad_out; // [2 rows, actions, width], the last two [rows, ...]
-    float *value, *policy, *goal, *error; // [rows, actions] twice, [rows, target width], [rows]
+    float *next_out; // [rows, actions, width]
+    float *out, *grad_out; // [rows, width]
+    float *value, *one, *goal, *error; // [rows, actions], [rows], [rows, target width], [rows]
+    int32_t *next_action; // [rows]
     // Of BATCHES batches: observations before next observations.
     float *observation, *reward, *discount, *weight;
     int32_t *action;
@@ -108,16 +111,16 @@ static learner create(nn_spec spec, nn_head_kind kind, size_t rows)
     };
     gn_options_reset(sections);
     bench_need(nn_layout_create(&l.layout, &spec));
-    bench_need(nn_net_create(&l.net, &l.layout, 2 * rows, 1));
+    bench_need(nn_net_create(&l.net, &l.layout, rows, 1));
     l.online = allocate(l.layout.size);
     l.target = allocate(l.layout.size);
     l.gradient = allocate(l.layout.size);
-    l.out = allocate(2 * rows * outputs);
-    l.target_out = allocate(rows * outputs);
-    l.grad_out = allocate(rows * outputs);
+    l.next_out = allocate(rows * outputs);
+    l.out = allocate(rows * l.head.width);
+    l.grad_out = allocate(rows * l.head.width);
     l.value = allocate(rows * spec.actions);
-    l.policy = allocate(rows * spec.actions);
-    l.goal = allocate(rows * nn_head_target_width(&l.head, spec.actions));
+    l.one = allocate(rows);
+    l.goal = allocate(rows * nn_head_target_width(&l.head, 1));
     l.error = allocate(rows);
     bench_need(nn_optimizer_create(&l.optimizer, &config, l.online, l.gradient, l.layout.size));
     nn_layout_initialise(&l.layout, &random, l.online);
@@ -127,6 +130,9 @@ static learner create(nn_spec spec, nn_head_kind kind, size_t rows)
     l.weight = allocate(BATCHES * rows);
     l.discount = allocate(BATCHES * rows);
     bench_need(gn_alloc(&l.action, BATCHES * rows, sizeof *l.action));
+    bench_need(gn_alloc(&l.next_action, rows, sizeof *l.next_action));
+    for (size_t i = 0; i < rows; i++)
+        l.one[i] = 1;
     for (size_t i = 0; i < BATCHES * rows; i++) {
         l.weight[i] = 1;
         l.discount[i] = gamma_of_targets;
@@ -139,13 +145,14 @@ static void destroy(learner *l)
 {
     nn_net_destroy(&l->net);
     nn_optimizer_destroy(&l->optimizer);
-    float **const blocks[] = { &l->online,     &l->target,  &l->gradient,    &l->out,
-                               &l->target_out, &l->value,   &l->policy,      &l->goal,
-                               &l->grad_out,   &l->error,   &l->observation, &l->reward,
-                               &l->weight,     &l->discount };
+    float **const blocks[] = { &l->online,   &l->target,  &l->gradient,    &l->out,
+                               &l->next_out, &l->value,   &l->one,         &l->goal,
+                               &l->grad_out, &l->error,   &l->observation, &l->reward,
+                               &l->weight,   &l->discount };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         gn_free(blocks[i]);
     gn_free(&l->action);
+    gn_free(&l->next_action);
 }
 
 static void update(learner *l, size_t batch)
@@ -153,35 +160,36 @@ static void update(learner *l, size_t batch)
     uint32_t actions = l->layout.spec.actions;
     size_t rows = l->rows, inputs = l->layout.spec.inputs, width = l->head.width;
     const float *observation = l->observation + batch * 2 * rows * inputs;
+    const float *next_observation = observation + rows * inputs;
+    const int32_t *action = l->action + batch * rows;
     const nn_fractions none = { 0 };
     const nn_risk mean = { .kind = NN_RISK_MEAN };
-    bench_need(
-        nn_net_forward(l->net, l->target, observation + rows * inputs, rows, none, l->target_out));
-    bench_need(nn_net_forward(l->net, l->online, observation, 2 * rows, none, l->out));
-    nn_head_values(&l->head, l->out + rows * actions * width, rows * actions, width, &mean, 0,
-                   l->value);
+    bench_need(nn_net_forward(l->net, l->online, next_observation, rows, none, l->next_out));
+    nn_head_values(&l->head, l->next_out, rows * actions, width, &mean, 0, l->value);
     for (size_t i = 0; i < rows; i++)
-        rl_choice_greedy(l->value + i * actions, actions, l->policy + i * actions);
+        l->next_action[i] = rl_choice_argmax(l->value + i * actions, actions);
+    bench_need(nn_net_forward_chosen(l->net, l->target, next_observation, rows, none,
+                                     l->next_action, l->next_out));
     const nn_backup backup = { .n = rows,
-                               .actions = actions,
+                               .actions = 1,
                                .width = width,
-                               .out = l->target_out,
+                               .out = l->next_out,
                                .reward = l->reward + batch * rows,
                                .discount = l->discount + batch * rows,
-                               .policy = l->policy };
+                               .policy = l->one };
     nn_head_target(&l->head, &backup, l->goal);
+    bench_need(nn_net_forward_chosen(l->net, l->online, observation, rows, none, action, l->out));
     const nn_head_batch loss = { .n = rows,
-                                 .actions = actions,
                                  .width = width,
-                                 .target_width = nn_head_target_width(&l->head, actions),
+                                 .target_width = nn_head_target_width(&l->head, 1),
                                  .out = l->out,
-                                 .action = l->action + batch * rows,
                                  .target = l->goal,
                                  .weight = l->weight + batch * rows,
                                  .ret_error = l->error,
                                  .ret_grad = l->grad_out };
     nn_head_loss(&l->head, &loss);
-    bench_need(nn_net_backward(l->net, l->online, observation, l->grad_out, rows, l->gradient));
+    bench_need(
+        nn_net_backward(l->net, l->online, observation, action, l->grad_out, rows, l->gradient));
     bench_need(nn_optimizer_step(l->optimizer, NULL));
 }
 
@@ -190,8 +198,8 @@ static int32_t act(learner *l, size_t row)
     const nn_risk mean = { .kind = NN_RISK_MEAN };
     const nn_spec *spec = &l->layout.spec;
     bench_need(nn_net_act(l->net, l->online, l->observation + row * spec->inputs,
-                          (nn_fractions){ 0 }, l->out));
-    nn_head_values(&l->head, l->out, spec->actions, l->head.width, &mean, 0, l->value);
+                          (nn_fractions){ 0 }, l->next_out));
+    nn_head_values(&l->head, l->next_out, spec->actions, l->head.width, &mean, 0, l->value);
     return rl_choice_argmax(l->value, spec->actions);
 }
 

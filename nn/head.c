@@ -77,6 +77,5 @@ void nn_head_target(const nn_head *head, const nn_backup *backup, float *ret_tar
 
 double nn_head_loss(const nn_head *head, const nn_head_batch *batch)
 {
-    assert(batch->target_width == nn_head_target_width(head, batch->actions));
     return head->kind->loss(head, batch);
 }

@@ -9,8 +9,8 @@
 //     implicit-quantile  values of quantiles that are drawn (IQN)          Dabney et al. 2018
 //     gaussian-mixture   weights, means, deviations of normal components   Choi et al. 2019
 //
-// Outputs are [n, actions, width]: `width` numbers an action, contiguous. Nothing is allocated, no
-// function keeps a pointer. Threads: any, a head is constant.
+// An action has `width` outputs, contiguous. Nothing is allocated, no function keeps a pointer.
+// Threads: any, a head is constant.
 
 #ifndef NN_HEAD_H
 #define NN_HEAD_H
@@ -67,7 +67,7 @@ typedef struct nn_risk {
 // target is h(R + gamma^k (h^-1(Z') + bonus)).  Source: Pohlen et al. 2018, arXiv:1805.11593.
 typedef struct nn_backup {
     size_t n;
-    uint32_t actions;
+    uint32_t actions; // those that may follow; 1 where it is known which one does
     size_t width; // of out: that of the head, implicit: target_quantiles
     const float *out; // [n, actions, width] of the target network
     const float *reward, *discount; // [n] R and gamma^k
@@ -80,10 +80,8 @@ typedef struct nn_backup {
 // One batch for the loss, and where its results go.
 typedef struct nn_head_batch {
     size_t n;
-    uint32_t actions;
     size_t width, target_width;
-    const float *out; // [n, actions, width] of the online network
-    const int32_t *action; // [n] chosen ones
+    const float *out; // [n, width] of the online network, of the chosen actions
     const float *target; // [n, target_width] from nn_head_target
     const float *fraction; // [n, width] quantile fractions of out; implicit only, else NULL
     const float *weight; // [n] importance weights
@@ -91,7 +89,7 @@ typedef struct nn_head_batch {
     // categorical: KL(target || output); quantiles: mean |TD| over all pairs; gaussian-mixture: the
     // energy distance, which is |TD| where both are certain.
     float *ret_error;
-    float *ret_grad; // [n, actions, width] d loss / d out: 0 but at the chosen actions
+    float *ret_grad; // [n, width] d loss / d out
 } nn_head_batch;
 
 // A head with its numbers worked out from options. Plain data; treat as read-only.
@@ -104,7 +102,7 @@ typedef struct nn_head {
 // Errors: GN_ERR_CONFIG: v_min is not below v_max.
 gn_status nn_head_create(nn_head *ret_head, const nn_head_config *config);
 
-// Floats of one target; their meaning is the head's own.
+// Floats of one target, where so many actions may follow; their meaning is the head's own.
 size_t nn_head_target_width(const nn_head *head, uint32_t actions);
 
 // Whether outputs describe a distribution, so that other risks than the mean have a meaning. Those
@@ -120,8 +118,8 @@ void nn_head_values(const nn_head *head, const float *out, size_t rows, size_t w
 // Shape: ret_target: [n, nn_head_target_width].
 void nn_head_target(const nn_head *head, const nn_backup *backup, float *ret_target);
 
-// Weighted mean loss  1/n sum_i weight_i loss_i,  its gradient and the errors. A NaN at a chosen
-// action or in its target shows in all three.
+// Weighted mean loss  1/n sum_i weight_i loss_i,  its gradient and the errors. A NaN in an output
+// or in its target shows in all three.
 double nn_head_loss(const nn_head *head, const nn_head_batch *batch);
 
 // A row of the table.

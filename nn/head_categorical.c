@@ -271,15 +271,13 @@ NN_INLINE double categorical_row(const cut *c, const float *row, const float *ta
 static double categorical_loss(const nn_head *head, const nn_head_batch *batch)
 {
     cut c = cut_of(width(&head->config));
-    assert(batch->width == c.width);
-    memset(batch->ret_grad, 0, batch->n * batch->actions * c.width * sizeof *batch->ret_grad);
+    assert(batch->width == c.width && batch->target_width == c.width);
     double sum = 0, scale = 1 / (double)batch->n;
     for (size_t i = 0; i < batch->n; i++) {
-        assert(batch->action[i] >= 0 && (uint32_t)batch->action[i] < batch->actions);
-        size_t row = (i * batch->actions + (size_t)batch->action[i]) * c.width;
+        size_t row = i * c.width;
         double weight = batch->weight[i] * scale;
-        sum += weight * categorical_row(&c, batch->out + row, batch->target + i * c.width,
-                                        (float)weight, batch->ret_error + i, batch->ret_grad + row);
+        sum += weight * categorical_row(&c, batch->out + row, batch->target + row, (float)weight,
+                                        batch->ret_error + i, batch->ret_grad + row);
     }
     return sum;
 }
@@ -355,12 +353,10 @@ static double two_hot_loss(const nn_head *head, const nn_head_batch *batch)
 {
     support s;
     support_fill(&s, &head->config, 0);
-    assert(batch->width == s.cut.width);
-    memset(batch->ret_grad, 0, batch->n * batch->actions * batch->width * sizeof *batch->ret_grad);
+    assert(batch->width == s.cut.width && batch->target_width == 1);
     double sum = 0, scale = 1 / (double)batch->n;
     for (size_t i = 0; i < batch->n; i++) {
-        assert(batch->action[i] >= 0 && (uint32_t)batch->action[i] < batch->actions);
-        size_t row = (i * batch->actions + (size_t)batch->action[i]) * batch->width;
+        size_t row = i * batch->width;
         double weight = batch->weight[i] * scale;
         sum += weight * two_hot_row(&s, &head->config, batch->out + row, batch->target[i],
                                     (float)weight, batch->ret_error + i, batch->ret_grad + row);

@@ -303,12 +303,10 @@ static double distance(const float *out, const components *y, size_t count, floa
 static double loss(const nn_head *head, const nn_head_batch *batch)
 {
     size_t count = (size_t)head->config.components, places = batch->target_width / 3;
-    assert(batch->width == width(&head->config));
-    memset(batch->ret_grad, 0, batch->n * batch->actions * batch->width * sizeof *batch->ret_grad);
+    assert(batch->width == width(&head->config) && batch->target_width == 3 * places_of(places));
     double sum = 0, scale = 1 / (double)batch->n;
     for (size_t i = 0; i < batch->n; i++) {
-        assert(batch->action[i] >= 0 && (uint32_t)batch->action[i] < batch->actions);
-        size_t row = (i * batch->actions + (size_t)batch->action[i]) * batch->width;
+        size_t row = i * batch->width;
         const float *goal = batch->target + i * 3 * places;
         components y = { places, goal, goal + places, goal + 2 * places };
         while (y.count > 0 && y.weight[y.count - 1] == 0)

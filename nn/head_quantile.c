@@ -186,11 +186,9 @@ static double loss_at(const nn_head *head, const nn_head_batch *batch, const flo
 {
     size_t count = batch->target_width;
     float kappa = (float)head->config.kappa;
-    memset(batch->ret_grad, 0, batch->n * batch->actions * batch->width * sizeof *batch->ret_grad);
     double sum = 0, scale = 1 / (double)batch->n;
     for (size_t i = 0; i < batch->n; i++, fraction += stride) {
-        assert(batch->action[i] >= 0 && (uint32_t)batch->action[i] < batch->actions);
-        size_t row = (i * batch->actions + (size_t)batch->action[i]) * batch->width;
+        size_t row = i * batch->width;
         double weight = batch->weight[i] * scale;
         sum += weight * quantile_row(batch->out + row, fraction, batch->width,
                                      batch->target + i * count, count, kappa, weight,
@@ -202,7 +200,7 @@ static double loss_at(const nn_head *head, const nn_head_batch *batch, const flo
 static double quantile_loss(const nn_head *head, const nn_head_batch *batch)
 {
     float fraction[NN_MAX_HEAD_WIDTH];
-    assert(batch->width == width(&head->config));
+    assert(batch->width == width(&head->config) && batch->target_width == batch->width);
     for (size_t k = 0; k < batch->width; k++)
         fraction[k] = (float)(((double)k + 0.5) / (double)batch->width);
     return loss_at(head, batch, fraction, 0);

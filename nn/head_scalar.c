@@ -47,9 +47,9 @@ static void target(const nn_head *head, const nn_backup *backup, float *ret_targ
 
 static double loss(const nn_head *head, const nn_head_batch *batch)
 {
-    return nn_huber_loss(batch->out, batch->action, batch->target, batch->weight, batch->n,
-                         batch->actions, head->config.huber_delta, batch->ret_error,
-                         batch->ret_grad);
+    assert(batch->width == 1 && batch->target_width == 1);
+    return nn_huber_loss(batch->out, batch->target, batch->weight, batch->n,
+                         head->config.huber_delta, batch->ret_error, batch->ret_grad);
 }
 
 const nn_head_class nn_head_scalar = { "scalar", false, one, target_width, values, target, loss };

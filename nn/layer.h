@@ -25,6 +25,8 @@ typedef struct nn_pass {
     float *memory; // [memory(layer, most rows, most quantiles)] kept from forward to backward
     float *scratch; // [scratch(...)] at will
     const float *fraction; // [n, quantiles] implicit quantiles, else NULL
+    const int32_t *action; // [n] of a wide head: its outputs and their gradients are [n, width], of
+                           // these actions; NULL: [n, actions, width] of all
     size_t quantiles; // rows of output for a row of input; 1 for most
 
     // Backward only.
@@ -46,8 +48,8 @@ typedef struct nn_layer_class {
                 const float *x, float *ret_y);
 } nn_layer_class;
 
-extern const nn_layer_class nn_dense, nn_cosine, nn_layer_norm, nn_transpose, nn_convolution,
-    nn_pooling, nn_residual, nn_lstm, nn_gru;
+extern const nn_layer_class nn_dense, nn_wide_head, nn_cosine, nn_layer_norm, nn_transpose,
+    nn_convolution, nn_pooling, nn_residual, nn_lstm, nn_gru;
 
 // --- for building a layout
 

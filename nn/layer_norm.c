@@ -41,6 +41,17 @@ static void measure_rows(const float *restrict x, size_t width, size_t n, float 
         ret_scale[j] = 1 / sqrtf(ret_scale[j] / (float)width + epsilon);
 }
 
+// One feature of n rows; what falls below `least` is cut off. Keeps a NaN.
+static void normalise(const float *restrict x, const float *restrict mean,
+                      const float *restrict scale, float gain, float shift, float least, size_t n,
+                      float *restrict ret_y)
+{
+    for (size_t j = 0; j < n; j++) {
+        float value = gain * (x[j] - mean[j]) * scale[j] + shift;
+        ret_y[j] = value < least ? least : value;
+    }
+}
+
 static gn_status norm_forward(const nn_pass *pass)
 {
     size_t width = pass->layer->outputs, n = pass->n;
@@ -48,13 +59,11 @@ static gn_status norm_forward(const nn_pass *pass)
     const float *shift = pass->parameter + pass->slice[1].offset;
     const float *x = pass->input.data;
     float *mean = pass->memory, *scale = mean + n, *y = pass->output;
+    float least = pass->layer->relu ? 0 : -INFINITY;
     assert(!pass->input_rows_first && pass->input.row == n);
     measure_rows(x, width, n, mean, scale);
     for (size_t f = 0; f < width; f++)
-        for (size_t j = 0; j < n; j++) {
-            float value = gain[f] * (x[f * n + j] - mean[j]) * scale[j] + shift[f];
-            y[f * n + j] = value < 0 && pass->layer->relu ? 0 : value; // keeps a NaN
-        }
+        normalise(x + f * n, mean, scale, gain[f], shift[f], least, n, y + f * n);
     return GN_OK;
 }
 

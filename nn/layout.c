@@ -172,8 +172,10 @@ static gn_status append_hidden(nn_layout *layout, uint32_t index)
     char name[NN_SLICE_NAME_SIZE / 2];
     snprintf(name, sizeof name, "layer%u", index);
     GN_TRY(nn_layout_dense(layout, name, width, !spec->layer_norm));
-    if (!spec->layer_norm)
+    if (!spec->layer_norm) { // a wide head picks its rows
+        layout->layer[layout->layer_count - 1].rows_first = spec->width > 1;
         return GN_OK;
+    }
     nn_layer norm = { .kind = &nn_layer_norm, .outputs = width, .relu = true };
     GN_TRY(nn_layout_append(layout, norm));
     nn_layout_slice(layout, name, "gain", NN_SLICE_ONE, width, (uint32_t[4]){ width });
@@ -186,7 +188,13 @@ static gn_status append_head(nn_layout *layout)
 {
     const nn_spec *spec = &layout->spec;
     GN_TRY(nn_layout_dense(layout, "head", (spec->actions + spec->dueling) * spec->width, false));
-    layout->layer[layout->layer_count - 1].rows_first = spec->width > 1;
+    if (spec->width == 1)
+        return GN_OK;
+    nn_layer *layer = &layout->layer[layout->layer_count - 1];
+    layer->kind = &nn_wide_head;
+    layer->actions = spec->actions;
+    layer->width = spec->width;
+    layer->rows_first = true;
     return GN_OK;
 }
 

@@ -101,6 +101,8 @@ typedef struct nn_layer {
     bool noisy; // the slices after weight and bias are their deviations
     uint32_t extra; // of an encoder's layer: inputs behind the picture, passed on as they are
     uint32_t cosines; // of implicit quantiles
+    uint32_t actions, width; // of a wide head: outputs are [actions, width], with V before them in
+                             // a dueling one
     nn_shape in, out; // of pictures; a window of bars is one of height 1, features are its channels
     bool channels_last; // the input of nn_transpose is [height, width, channels]
     uint32_t kernel[2], step[2], border[2]; // of convolutions: height, width

@@ -1,12 +1,11 @@
-// The layers of a layout, one after the other, and the head's last step: from what the head's layer
-// gives to values of actions. Where outputs of an action are one number (or one a quantile row) the
-// head's layer gives [outputs, rows], otherwise [rows, outputs]:
+// The layers of a layout, one after the other, and the last step of a narrow head: from what its
+// layer gives, [outputs, rows], to values of actions. A row is one of the batch, or one of its
+// quantile fractions. A dueling head is one matrix, of V and of the advantages:
 //
-//     dueling, narrow    V            [1, rows]        wide    V | A of action 0 | A of action 1
-//     ...
-//                        A            [actions, rows]          width   width         width
+//     V    [1, rows]
+//     A    [actions, rows]
 //
-// A dueling head is one matrix: the first `width` columns are V, the others A.
+// A wide head is all in its layer (nn/wide_head.c).
 
 #include "nn/net.h"
 
@@ -56,8 +55,12 @@ static size_t place(nn_net *net)
             scratch = larger(scratch, kind->scratch(layer, rows, net->max_quantiles));
         if (kind == &nn_cosine)
             rows *= net->max_quantiles;
-        net->output[i] = take(net->arena, &used, rows * layer->outputs);
         widest = larger(widest, layer->outputs);
+        if (kind == &nn_wide_head) { // its outputs are the caller's
+            most = larger(most, rows * layer->width);
+            continue;
+        }
+        net->output[i] = take(net->arena, &used, rows * layer->outputs);
         most = larger(most, rows * layer->outputs);
     }
     for (int i = 0; i < 2; i++) {
@@ -99,14 +102,15 @@ void nn_net_destroy(nn_net **net)
     gn_free(net);
 }
 
-// --- the head: outputs of n rows, `each` numbers an action, and their gradient
+// --- the narrow head: outputs of n rows, `each` numbers an action, and their gradient
 
-// A narrow head: [outputs, n * each] to [n, actions, each].
+// Shapes: head: [outputs, n * each]; ret_out: [n, actions, each], or [n, each] of the actions
+// given.
 static void read_narrow(const nn_spec *spec, const float *head, size_t n, size_t each,
-                        float *ret_out)
+                        const int32_t *action, float *ret_out)
 {
-    size_t stride = n * each;
-    for (size_t i = 0; i < n; i++, head += each)
+    size_t stride = n * each, count = action ? 1 : spec->actions;
+    for (size_t i = 0; i < n; i++, head += each, ret_out += count * each)
         for (size_t j = 0; j < each; j++) {
             const float *advantage = head + j;
             float offset = 0; // V - mean A
@@ -116,79 +120,30 @@ static void read_narrow(const nn_spec *spec, const float *head, size_t n, size_t
                     offset += advantage[a * stride];
                 offset = head[j] - offset / (float)spec->actions;
             }
-            for (size_t a = 0; a < spec->actions; a++)
-                ret_out[(i * spec->actions + a) * each + j] = advantage[a * stride] + offset;
+            advantage += action ? (size_t)action[i] * stride : 0;
+            for (size_t a = 0; a < count; a++)
+                ret_out[a * each + j] = advantage[a * stride] + offset;
         }
 }
 
-// The gradient of the same outputs:  dV = sum of dq,  dA[a] = dq[a] - mean dq.
+// The gradient of the actions given:  dV = dq,  dA[a] = dq - mean where it is the one, else -mean.
+// Shapes: grad: [n, each]; ret_head: [outputs, n * each].
 static void write_narrow(const nn_spec *spec, const float *grad, size_t n, size_t each,
-                         float *ret_head)
+                         const int32_t *action, float *ret_head)
 {
     size_t stride = n * each;
-    for (size_t i = 0; i < n; i++, ret_head += each)
-        for (size_t j = 0; j < each; j++) {
-            const float *q = grad + i * spec->actions * each + j;
-            float *advantage = ret_head + j, mean = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < each; j++, grad++, ret_head++) {
+            float *advantage = ret_head, mean = 0;
             if (spec->dueling) {
-                float sum = 0;
-                for (size_t a = 0; a < spec->actions; a++)
-                    sum += q[a * each];
-                *advantage = sum;
+                *advantage = *grad;
                 advantage += stride;
-                mean = sum / (float)spec->actions;
+                mean = *grad / (float)spec->actions;
             }
             for (size_t a = 0; a < spec->actions; a++)
-                advantage[a * stride] = q[a * each] - mean;
+                advantage[a * stride] = -mean;
+            advantage[(size_t)action[i] * stride] = *grad - mean;
         }
-}
-
-// ret_sum[k] = sum over actions of x [actions, width].
-static void sum_actions(const float *restrict x, size_t actions, size_t width,
-                        float *restrict ret_sum)
-{
-    memcpy(ret_sum, x, width * sizeof *ret_sum);
-    for (size_t a = 1; a < actions; a++)
-        for (size_t k = 0; k < width; k++)
-            ret_sum[k] += x[a * width + k];
-}
-
-// out[a] = x[a] + offset for each action.  Shapes: [actions, width], offset: [width].
-static void add_to_actions(const float *restrict x, const float *restrict offset, size_t actions,
-                           size_t width, float *restrict ret_out)
-{
-    for (size_t a = 0; a < actions; a++)
-        for (size_t k = 0; k < width; k++)
-            ret_out[a * width + k] = x[a * width + k] + offset[k];
-}
-
-// A wide head: [n, outputs] to [n, actions, width].
-static void read_wide(const nn_spec *spec, const float *head, size_t n, float *ret_out)
-{
-    size_t width = spec->width, all = spec->actions * width;
-    float offset[NN_MAX_OUTPUTS]; // V - mean A
-    if (!spec->dueling)
-        memcpy(ret_out, head, n * all * sizeof *ret_out);
-    for (size_t i = 0; spec->dueling && i < n; i++, head += width + all, ret_out += all) {
-        sum_actions(head + width, spec->actions, width, offset);
-        for (size_t k = 0; k < width; k++)
-            offset[k] = head[k] - offset[k] / (float)spec->actions;
-        add_to_actions(head + width, offset, spec->actions, width, ret_out);
-    }
-}
-
-static void write_wide(const nn_spec *spec, const float *grad, size_t n, float *ret_head)
-{
-    size_t width = spec->width, all = spec->actions * width;
-    float offset[NN_MAX_OUTPUTS]; // -mean
-    if (!spec->dueling)
-        memcpy(ret_head, grad, n * all * sizeof *grad);
-    for (size_t i = 0; spec->dueling && i < n; i++, grad += all, ret_head += width + all) {
-        sum_actions(grad, spec->actions, width, ret_head);
-        for (size_t k = 0; k < width; k++)
-            offset[k] = -(ret_head[k] / (float)spec->actions);
-        add_to_actions(grad, offset, spec->actions, width, ret_head + width);
-    }
 }
 
 // --- the layers
@@ -233,29 +188,42 @@ static nn_pass pass_at(const nn_net *net, uint32_t index, const float *parameter
     return pass;
 }
 
-gn_status nn_net_forward(nn_net *net, const float *parameter, const float *x, size_t n,
-                         nn_fractions fractions, float *ret_out)
+// action: NULL for the outputs of all actions.
+static gn_status forward(nn_net *net, const float *parameter, const float *x, size_t n,
+                         nn_fractions fractions, const int32_t *action, float *ret_out)
 {
     const nn_spec *spec = &net->layout.spec;
     if (n == 0 || n > net->max_batch)
         return gn_fail(GN_ERR_ARG, "nn_net_forward: %zu rows are not in 1..%zu", n, net->max_batch);
     GN_TRY(check_fractions(net, fractions));
     uint32_t last = net->layout.layer_count - 1;
-    bool wide = spec->width > 1, straight = wide && !spec->dueling;
     net->filled = 0;
     net->fractions = fractions;
     for (uint32_t i = 0; i <= last; i++) {
         nn_pass pass = pass_at(net, i, parameter, x, n, n);
-        if (i == last && straight)
+        if (pass.layer->kind == &nn_wide_head) {
+            pass.action = action;
             pass.output = ret_out;
+        }
         GN_TRY(pass.layer->kind->forward(&pass));
     }
-    if (!wide)
-        read_narrow(spec, net->output[last], n, spec->cosines ? fractions.count : 1, ret_out);
-    else if (!straight)
-        read_wide(spec, net->output[last], n, ret_out);
+    if (spec->width == 1)
+        read_narrow(spec, net->output[last], n, spec->cosines ? fractions.count : 1, action,
+                    ret_out);
     net->filled = n;
     return GN_OK;
+}
+
+gn_status nn_net_forward(nn_net *net, const float *parameter, const float *x, size_t n,
+                         nn_fractions fractions, float *ret_out)
+{
+    return forward(net, parameter, x, n, fractions, NULL, ret_out);
+}
+
+gn_status nn_net_forward_chosen(nn_net *net, const float *parameter, const float *x, size_t n,
+                                nn_fractions fractions, const int32_t *action, float *ret_out)
+{
+    return forward(net, parameter, x, n, fractions, action, ret_out);
 }
 
 static void clear_padding(const nn_layout *layout, float *buffer)
@@ -270,7 +238,7 @@ static void clear_padding(const nn_layout *layout, float *buffer)
 }
 
 gn_status nn_net_backward(nn_net *net, const float *parameter, const float *x,
-                          const float *grad_out, size_t n, float *ret_gradient)
+                          const int32_t *action, const float *grad, size_t n, float *ret_gradient)
 {
     const nn_spec *spec = &net->layout.spec;
     if (n == 0 || n > net->filled)
@@ -279,16 +247,17 @@ gn_status nn_net_backward(nn_net *net, const float *parameter, const float *x,
                        "last forward",
                        n, net->filled);
     uint32_t count = net->layout.layer_count;
+    size_t each = spec->cosines ? net->fractions.count : 1;
     if (spec->width > 1)
-        write_wide(spec, grad_out, n, net->grad[count % 2]);
+        memcpy(net->grad[count % 2], grad, n * spec->width * sizeof *grad);
     else
-        write_narrow(spec, grad_out, n, spec->cosines ? net->fractions.count : 1,
-                     net->grad[count % 2]);
+        write_narrow(spec, grad, n, each, action, net->grad[count % 2]);
     for (uint32_t i = count; i-- > 0;) {
         nn_pass pass = pass_at(net, i, parameter, x, n, net->filled);
         pass.grad_output = net->grad[(i + 1) % 2];
         pass.grad_input = pass.layer->slice > 0 ? net->grad[i % 2] : NULL;
         pass.gradient = ret_gradient;
+        pass.action = action;
         GN_TRY(pass.layer->kind->backward(&pass));
     }
     clear_padding(&net->layout, ret_gradient);
@@ -299,6 +268,7 @@ gn_status nn_net_act(nn_net *net, const float *parameter, const float *x, nn_fra
                      float *ret_out)
 {
     const nn_layout *layout = &net->layout;
+    const nn_spec *spec = &layout->spec;
     if (layout->spec.cosines > 0)
         return nn_net_forward(net, parameter, x, 1, fractions, ret_out);
     for (uint32_t i = 0; i < layout->layer_count; i++) {
@@ -315,6 +285,9 @@ gn_status nn_net_act(nn_net *net, const float *parameter, const float *x, nn_fra
         }
         x = out;
     }
-    read_wide(&layout->spec, x, 1, ret_out);
+    if (spec->width == 1)
+        read_narrow(spec, x, 1, 1, NULL, ret_out);
+    else
+        memcpy(ret_out, x, spec->actions * spec->width * sizeof *x);
     return GN_OK;
 }

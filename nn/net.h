@@ -32,13 +32,19 @@ void nn_net_destroy(nn_net **net);
 gn_status nn_net_forward(nn_net *net, const float *parameter, const float *x, size_t n,
                          nn_fractions fractions, float *ret_out);
 
-// Gradient of sum(grad_out * out) with respect to the parameters, for the first n rows of the last
-// forward, which must have had the same parameter and x (more rows are fine). It may be called
-// again with another grad_out. Shapes: grad_out: [n, actions, width]; ret_gradient:
+// The same for one action of each row, bit for bit; with wide outputs that is far less to compute.
+// Shapes: action: [n]; ret_out: [n, width].
+gn_status nn_net_forward_chosen(nn_net *net, const float *parameter, const float *x, size_t n,
+                                nn_fractions fractions, const int32_t *action, float *ret_out);
+
+// Gradient of sum(grad * out) with respect to the parameters, where out are the outputs of one
+// action of each row: a loss touches no others. For the first n rows of the last forward of either
+// kind, which must have had the same parameter and x (more rows are fine). It may be called again
+// with other actions and gradients. Shapes: action: [n]; grad: [n, width]; ret_gradient:
 // [layout->size], overwritten whole, padding 0; of noisy layers the gradients of the deviations are
 // left 0 (nn/noise.h).
 gn_status nn_net_backward(nn_net *net, const float *parameter, const float *x,
-                          const float *grad_out, size_t n, float *ret_gradient);
+                          const int32_t *action, const float *grad, size_t n, float *ret_gradient);
 
 // Outputs for one observation, for acting. Networks of dense layers leave the activations of the
 // last forward alone; with an encoder or implicit quantiles a backward needs a new forward first.

@@ -1,16 +1,18 @@
 // Per update, with B rows and W outputs an action (implicit quantiles: as many as are drawn):
 //
-//     what followed  --target network-->  target_out [B, A, W']  --+
-//          |                              |                        |
-//          |   (double_q: online network) v                        v
-//          +------------------------->  values --> policy --> nn_head_target --> goal [B, T]
-//     sampled steps  --online network-->  out [B, A, W]                            |
-//                                         |                                        v
-//                                         +---> nn_head_loss <---------------------+
-//                                                 |        |
-//                                         grad_out       error --> priorities
-//                                                 v
-//                                         backward, optimizer
+//     what followed --online network (double_q), or target network--> values --> policy
+//          |                                                                       |
+//          +---- target network: next_out [B, W'] of the actions that follow, <----+
+//                       |        or with Munchausen [B, A, W'] of all
+//                       v
+//                 nn_head_target --> goal [B, T] --------+
+//                                                        v
+//     sampled steps --online network--> out [B, W] --> nn_head_loss --> error --> priorities
+//                                                        |
+//                                                        v
+//                                           grad_out [B, W] --> backward, optimizer
+//
+// Only actions that count are computed: those taken, and with double_q those that follow.
 
 #include "rl/learner.h"
 
@@ -40,19 +42,19 @@ struct rl_learner {
     size_t usual_batch, largest_batch; // usual: the one learning_rate is for
     const replay_batch *batch; // of the last update, of the size B
 
-    // For the largest B. Rows 0..B-1 are the sampled steps, rows B..2B-1 what followed them: one
-    // forward serves both. A: actions, W: most outputs an action, T: width of a target.
-    float *observation; // [2B, inputs]
-    float *out, *target_out; // [2B, A, W]
-    float *value, *target_value; // [2B, A]
-    float *chosen; // [B, W] outputs of the actions taken
+    // For the largest B. A: actions, W: most outputs an action, T: width of a target.
+    float *observation, *next_observation; // [B, inputs]
+    float *out; // [B, W] online network's, of the actions taken
+    float *next_out; // [B, A, W] of what followed, whichever network's were computed last
+    float *value, *next_value; // [B, A] target network's (Munchausen), and those that choose
+    int32_t *next_action; // [B] that follow
     float *policy, *bonus; // [B, A]
     float *reward; // [B] with what Munchausen adds
-    float *goal, *error, *grad_out; // [B, T], [B], [B, A, W]
-    float *half_grad_out, *half_gradient; // [B, A, W], [layout.size]; NULL: never measured
+    float *goal, *error, *grad_out; // [B, T], [B], [B, W]
+    float *half_grad_out, *half_gradient; // [B, W], [layout.size]; NULL: never measured
 
-    float *fraction[FRACTIONS]; // [2B, quantiles]; implicit quantiles only
-    float *even_fraction; // [2B, acting quantiles] the same for each row: midpoints
+    float *fraction[FRACTIONS]; // [B, quantiles]; implicit quantiles only
+    float *even_fraction; // [B, acting quantiles] the same for each row: midpoints
     gn_random fraction_random[FRACTIONS];
     nn_noise *noise[NOISES]; // NULL unless agent.noisy
     gn_random noise_random[NOISES];
@@ -110,24 +112,25 @@ static gn_status allocate(rl_learner *learner, bool measures)
         { &learner->online, size },
         { &learner->target, size },
         { &learner->gradient, size },
-        { &learner->observation, 2 * rows * inputs },
-        { &learner->out, 2 * rows * actions * width },
-        { &learner->target_out, 2 * rows * actions * width },
-        { &learner->value, 2 * rows * actions },
-        { &learner->target_value, 2 * rows * actions },
-        { &learner->chosen, rows * width },
+        { &learner->observation, rows * inputs },
+        { &learner->next_observation, rows * inputs },
+        { &learner->out, rows * width },
+        { &learner->next_out, rows * actions * width },
+        { &learner->value, rows * actions },
+        { &learner->next_value, rows * actions },
         { &learner->policy, rows * actions },
         { &learner->bonus, rows * actions },
         { &learner->reward, rows },
         { &learner->goal, rows * nn_head_target_width(&learner->head, (uint32_t)actions) },
         { &learner->error, rows },
-        { &learner->grad_out, rows * actions * width },
-        { &learner->half_grad_out, measures ? rows * actions * width : 0 },
+        { &learner->grad_out, rows * width },
+        { &learner->half_grad_out, measures ? rows * width : 0 },
         { &learner->half_gradient, measures ? size : 0 },
-        { &learner->fraction[FRACTIONS_HERE], 2 * rows * quantiles },
-        { &learner->fraction[FRACTIONS_NEXT], 2 * rows * quantiles },
-        { &learner->even_fraction, 2 * rows * quantiles },
+        { &learner->fraction[FRACTIONS_HERE], rows * quantiles },
+        { &learner->fraction[FRACTIONS_NEXT], rows * quantiles },
+        { &learner->even_fraction, rows * quantiles },
     };
+    GN_TRY(gn_alloc(&learner->next_action, rows, sizeof *learner->next_action));
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         if (blocks[i].count)
             GN_TRY(gn_alloc(blocks[i].block, blocks[i].count, sizeof(float)));
@@ -139,7 +142,7 @@ static gn_status create_randomness(rl_learner *learner, uint64_t seed)
     size_t even = (size_t)learner->head.config.acting_quantiles;
     for (uint32_t i = 0; i < FRACTIONS; i++)
         learner->fraction_random[i] = gn_random_stream(seed, GN_RANDOM_FRACTION, i);
-    for (size_t i = 0; is_implicit(learner) && i < 2 * learner->largest_batch * even; i++)
+    for (size_t i = 0; is_implicit(learner) && i < learner->largest_batch * even; i++)
         learner->even_fraction[i] = ((float)(i % even) + 0.5f) / (float)even;
     for (uint32_t i = 0; i < NOISES; i++) {
         learner->noise_random[i] = gn_random_stream(seed, GN_RANDOM_NOISE, i);
@@ -162,7 +165,7 @@ static gn_status create(rl_learner *learner, const rl_config *config, const env_
     nn_spec spec = spec_of(config, &learner->head, env);
     GN_TRY(nn_spec_configure(&spec, &config->network));
     GN_TRY(nn_layout_create(&learner->layout, &spec));
-    GN_TRY(nn_net_create(&learner->net, &learner->layout, 2 * learner->largest_batch,
+    GN_TRY(nn_net_create(&learner->net, &learner->layout, learner->largest_batch,
                          widest(&learner->head)));
     GN_TRY(allocate(learner, config->train.batch_schedule == RL_BATCH_AUTO));
     GN_TRY(create_randomness(learner, seed));
@@ -200,11 +203,11 @@ void rl_learner_destroy(rl_learner **learner)
         &self->target,
         &self->gradient,
         &self->observation,
+        &self->next_observation,
         &self->out,
-        &self->target_out,
+        &self->next_out,
         &self->value,
-        &self->target_value,
-        &self->chosen,
+        &self->next_value,
         &self->policy,
         &self->bonus,
         &self->reward,
@@ -219,6 +222,7 @@ void rl_learner_destroy(rl_learner **learner)
     };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         gn_free(blocks[i]);
+    gn_free(&self->next_action);
     gn_free(learner);
 }
 
@@ -271,110 +275,111 @@ static const float *draw_parameters(rl_learner *learner, int which)
 
 // --- the target
 
-// The target network's outputs of what followed, with Munchausen behind those of the sampled steps.
-// Values of both where they are needed: where they choose, or make a policy.
-static gn_status run_target_network(rl_learner *learner, size_t *ret_width)
+// Expected values of all actions; their outputs stay in next_out.
+static gn_status run_all_actions(rl_learner *learner, const float *parameter,
+                                 const float *observation, nn_fractions fractions, float *ret_value)
+{
+    size_t rows = learner->batch->size, actions = learner->layout.spec.actions;
+    GN_TRY(
+        nn_net_forward(learner->net, parameter, observation, rows, fractions, learner->next_out));
+    expected_values(learner, learner->next_out, rows * actions, width_of(learner, fractions),
+                    ret_value);
+    return GN_OK;
+}
+
+// The actions with the largest values, which follow with certainty.
+static void choose_next(rl_learner *learner)
+{
+    size_t actions = learner->layout.spec.actions;
+    for (size_t i = 0; i < learner->batch->size; i++) {
+        learner->next_action[i] = rl_choice_argmax(learner->next_value + i * actions, actions);
+        learner->policy[i] = 1;
+    }
+}
+
+// Fills next_value, and next_out with the target network's outputs: of the actions that follow, or
+// with Munchausen of all. Quantiles are drawn for these, but even where the online network chooses.
+static gn_status run_next(rl_learner *learner, const float *online, const float *target,
+                          nn_fractions fractions)
 {
     const rl_agent_config *agent = &learner->agent;
-    size_t rows = learner->batch->size, inputs = learner->layout.spec.inputs;
-    size_t first = agent->munchausen ? 0 : rows, count = 2 * rows - first;
-    size_t actions = learner->layout.spec.actions;
-    nn_fractions fractions = draw_fractions(learner, FRACTIONS_NEXT, count);
+    const float *observation = learner->next_observation;
+    size_t rows = learner->batch->size, actions = learner->layout.spec.actions;
     size_t width = width_of(learner, fractions);
-    const float *parameter = draw_parameters(learner, NOISE_TARGET);
-    float *out = learner->target_out + first * actions * width;
-    GN_TRY(nn_net_forward(learner->net, parameter, learner->observation + first * inputs, count,
-                          fractions, out));
-    if (agent->munchausen || !agent->double_q)
-        expected_values(learner, out, count * actions, width,
-                        learner->target_value + first * actions);
-    *ret_width = width;
-    return GN_OK;
+    float *out = learner->next_out;
+    if (!agent->double_q) {
+        GN_TRY(run_all_actions(learner, target, observation, fractions, learner->next_value));
+        if (agent->munchausen)
+            return GN_OK;
+        choose_next(learner);
+        for (size_t i = 0; i < rows; i++)
+            memmove(out + i * width, out + (i * actions + (size_t)learner->next_action[i]) * width,
+                    width * sizeof *out);
+        return GN_OK;
+    }
+    GN_TRY(run_all_actions(learner, online, observation, even_fractions(learner),
+                           learner->next_value));
+    if (agent->munchausen)
+        return nn_net_forward(learner->net, target, observation, rows, fractions, out);
+    choose_next(learner);
+    return nn_net_forward_chosen(learner->net, target, observation, rows, fractions,
+                                 learner->next_action, out);
 }
 
-// The online network's outputs of the sampled steps, whose activations stay for the backward pass,
-// and with double_q its values of what followed. Quantiles are drawn for a step, but even where
-// an action is chosen: then that is a forward of its own.
-static gn_status run_online_network(rl_learner *learner, const float *parameter,
-                                    nn_fractions *ret_fractions)
-{
-    bool double_q = learner->agent.double_q, together = double_q && !is_implicit(learner);
-    size_t rows = learner->batch->size, inputs = learner->layout.spec.inputs;
-    size_t actions = learner->layout.spec.actions;
-    const float *next_out = learner->out;
-    nn_fractions even = even_fractions(learner), fractions;
-    if (double_q && !together)
-        GN_TRY(nn_net_forward(learner->net, parameter, learner->observation + rows * inputs, rows,
-                              even, learner->out));
-    if (double_q && !together)
-        expected_values(learner, next_out, rows * actions, even.count,
-                        learner->value + rows * actions);
-    fractions = draw_fractions(learner, FRACTIONS_HERE, rows);
-    GN_TRY(nn_net_forward(learner->net, parameter, learner->observation, together ? 2 * rows : rows,
-                          fractions, learner->out));
-    if (together)
-        expected_values(learner, learner->out + rows * actions * learner->head.width,
-                        rows * actions, learner->head.width, learner->value + rows * actions);
-    *ret_fractions = fractions;
-    return GN_OK;
-}
-
-// Fills policy, bonus, reward and goal. target_width: of target_out.
-static void compute_goals(rl_learner *learner, size_t target_width)
+// Fills policy, bonus and reward.
+static void soften(rl_learner *learner)
 {
     const rl_agent_config *agent = &learner->agent;
     const replay_batch *batch = learner->batch;
-    size_t rows = batch->size, actions = learner->layout.spec.actions;
+    size_t actions = learner->layout.spec.actions;
     double temperature = agent->munchausen_temperature;
-    const float *here = learner->target_value;
-    const float *next = (agent->double_q ? learner->value : learner->target_value) + rows * actions;
-    float *policy = learner->policy, *bonus = learner->bonus;
-    for (size_t i = 0; i < rows; i++, here += actions, next += actions) {
-        float *log_policy = bonus + i * actions;
-        if (!agent->munchausen) {
-            rl_choice_greedy(next, actions, policy + i * actions);
-            continue;
-        }
-        rl_choice_softmax(here, actions, temperature, policy + i * actions, log_policy);
+    for (size_t i = 0; i < batch->size; i++) {
+        float *policy = learner->policy + i * actions, *log_policy = learner->bonus + i * actions;
+        rl_choice_softmax(learner->value + i * actions, actions, temperature, policy, log_policy);
         double added = fmax(log_policy[batch->action[i]], agent->munchausen_clip);
         learner->reward[i] = (float)(batch->reward[i] + agent->munchausen_alpha * added);
-        rl_choice_softmax(next, actions, temperature, policy + i * actions, log_policy);
+        rl_choice_softmax(learner->next_value + i * actions, actions, temperature, policy,
+                          log_policy);
         for (size_t a = 0; a < actions; a++)
             log_policy[a] = -log_policy[a];
     }
-    const nn_backup backup = { .n = rows,
-                               .actions = (uint32_t)actions,
-                               .width = target_width,
-                               .out = learner->target_out + rows * actions * target_width,
-                               .reward = agent->munchausen ? learner->reward : batch->reward,
+}
+
+// Fills goal. ret_width: floats of a goal.
+static gn_status compute_goals(rl_learner *learner, const float *online, size_t *ret_width)
+{
+    const replay_batch *batch = learner->batch;
+    const float *target = draw_parameters(learner, NOISE_TARGET);
+    bool munchausen = learner->agent.munchausen;
+    if (munchausen)
+        GN_TRY(run_all_actions(learner, target, learner->observation,
+                               draw_fractions(learner, FRACTIONS_NEXT, batch->size),
+                               learner->value));
+    nn_fractions fractions = draw_fractions(learner, FRACTIONS_NEXT, batch->size);
+    GN_TRY(run_next(learner, online, target, fractions));
+    if (munchausen)
+        soften(learner);
+    const nn_backup backup = { .n = batch->size,
+                               .actions = munchausen ? learner->layout.spec.actions : 1,
+                               .width = width_of(learner, fractions),
+                               .out = learner->next_out,
+                               .reward = munchausen ? learner->reward : batch->reward,
                                .discount = batch->discount,
-                               .policy = policy,
-                               .bonus = agent->munchausen ? bonus : NULL,
-                               .rescale = agent->rescale };
+                               .policy = learner->policy,
+                               .bonus = munchausen ? learner->bonus : NULL,
+                               .rescale = learner->agent.rescale };
     nn_head_target(&learner->head, &backup, learner->goal);
+    *ret_width = nn_head_target_width(&learner->head, backup.actions);
+    return GN_OK;
 }
 
 // --- the update
 
-static double mean_chosen_value(rl_learner *learner, size_t width)
-{
-    size_t actions = learner->layout.spec.actions, rows = learner->batch->size;
-    double sum = 0;
-    for (size_t i = 0; i < rows; i++)
-        memcpy(learner->chosen + i * width,
-               learner->out + (i * actions + (size_t)learner->batch->action[i]) * width,
-               width * sizeof *learner->out);
-    expected_values(learner, learner->chosen, rows, width, learner->value);
-    for (size_t i = 0; i < rows; i++)
-        sum += learner->value[i];
-    return sum / (double)rows;
-}
-
 static gn_status backward(rl_learner *learner, const float *parameter, const float *grad_out,
                           float *ret_gradient)
 {
-    GN_TRY(nn_net_backward(learner->net, parameter, learner->observation, grad_out,
-                           learner->batch->size, ret_gradient));
+    GN_TRY(nn_net_backward(learner->net, parameter, learner->observation, learner->batch->action,
+                           grad_out, learner->batch->size, ret_gradient));
     if (learner->noise[NOISE_ONLINE])
         nn_noise_backward(learner->noise[NOISE_ONLINE], ret_gradient);
     return GN_OK;
@@ -400,14 +405,14 @@ static double sum_of_squares(const float *a, const float *whole, size_t size)
 // Mean of the squared norms of the gradients of the two halves of a batch. The even rows are one,
 // the odd rows the other: prioritized replay draws in the order of its slots, so that the first
 // rows are not steps like the last ones. The second gradient is what the first leaves of the whole
-// one. width: outputs an action.
+// one. width: outputs of a step.
 static gn_status measure_halves(rl_learner *learner, const float *parameter, size_t width,
                                 double *ret_square)
 {
-    size_t rows = learner->batch->size, each = learner->layout.spec.actions * width;
-    memcpy(learner->half_grad_out, learner->grad_out, rows * each * sizeof *learner->grad_out);
+    size_t rows = learner->batch->size;
+    memcpy(learner->half_grad_out, learner->grad_out, rows * width * sizeof *learner->grad_out);
     for (size_t i = 1; i < rows; i += 2)
-        memset(learner->half_grad_out + i * each, 0, each * sizeof *learner->grad_out);
+        memset(learner->half_grad_out + i * width, 0, width * sizeof *learner->grad_out);
     GN_TRY(backward(learner, parameter, learner->half_grad_out, learner->half_gradient));
     // Both were divided by the rows of the whole batch: the means over the halves are twice as
     // long.
@@ -440,30 +445,33 @@ static gn_status take_batch(rl_learner *learner, replay_sampler *sampler, const 
     const replay_batch *batch = learner->batch;
     vec_env_decode_float(env, batch->record, batch->stride, batch->size, learner->observation);
     vec_env_decode_float(env, batch->next_record[0], batch->stride, batch->size,
-                         learner->observation + batch->size * learner->layout.spec.inputs);
+                         learner->next_observation);
     return GN_OK;
 }
 
-// Loss and gradients of the outputs.
-static gn_status compute_loss(rl_learner *learner, nn_fractions fractions, rl_update *update)
+// The online network's outputs of the sampled steps, whose activations stay for the backward pass;
+// their loss and gradients. goal_width: floats of a goal.
+static gn_status compute_loss(rl_learner *learner, const float *parameter, nn_fractions fractions,
+                              size_t goal_width, rl_update *update)
 {
     const replay_batch *batch = learner->batch;
-    uint32_t actions = learner->layout.spec.actions;
     const nn_head_batch head_batch = {
         .n = batch->size,
-        .actions = actions,
         .width = width_of(learner, fractions),
-        .target_width = nn_head_target_width(&learner->head, actions),
+        .target_width = goal_width,
         .out = learner->out,
-        .action = batch->action,
         .target = learner->goal,
         .fraction = fractions.value,
         .weight = batch->weight,
         .ret_error = learner->error,
         .ret_grad = learner->grad_out,
     };
+    GN_TRY(nn_net_forward_chosen(learner->net, parameter, learner->observation, batch->size,
+                                 fractions, batch->action, learner->out));
     update->loss = nn_head_loss(&learner->head, &head_batch);
-    update->mean_q = mean_chosen_value(learner, head_batch.width);
+    expected_values(learner, learner->out, batch->size, head_batch.width, learner->value);
+    for (size_t i = 0; i < batch->size; i++)
+        update->mean_q += learner->value[i] / (double)batch->size;
     if (!isfinite(update->loss))
         return gn_fail(GN_ERR_NUMERIC, "loss is %g; a smaller optimizer.learning_rate may help",
                        update->loss);
@@ -475,16 +483,14 @@ gn_status rl_learner_update(rl_learner *learner, replay_sampler *sampler, const 
 {
     GN_TRY(check_plan(learner, plan));
     GN_TRY(take_batch(learner, sampler, env, plan, random));
-    size_t rows = learner->batch->size, target_width = 0;
+    size_t rows = learner->batch->size, goal_width = 0;
     nn_optimizer_set_batch_ratio(learner->optimizer, (double)rows / (double)learner->usual_batch);
 
     rl_update update = { 0 };
-    nn_fractions fractions = { 0 };
-    GN_TRY(run_target_network(learner, &target_width));
     const float *parameter = draw_parameters(learner, NOISE_ONLINE);
-    GN_TRY(run_online_network(learner, parameter, &fractions));
-    compute_goals(learner, target_width);
-    GN_TRY(compute_loss(learner, fractions, &update));
+    GN_TRY(compute_goals(learner, parameter, &goal_width));
+    nn_fractions fractions = draw_fractions(learner, FRACTIONS_HERE, rows);
+    GN_TRY(compute_loss(learner, parameter, fractions, goal_width, &update));
     GN_TRY(backward(learner, parameter, learner->grad_out, learner->gradient));
     if (plan->measure && rows == plan->batch)
         GN_TRY(
@@ -507,8 +513,8 @@ gn_status rl_learner_values(rl_learner *learner, const float *parameter, const f
                             float *ret_value)
 {
     nn_fractions even = even_fractions(learner);
-    GN_TRY(nn_net_act(learner->net, parameter, observation, even, learner->out));
-    nn_head_values(&learner->head, learner->out, learner->layout.spec.actions,
+    GN_TRY(nn_net_act(learner->net, parameter, observation, even, learner->next_out));
+    nn_head_values(&learner->head, learner->next_out, learner->layout.spec.actions,
                    width_of(learner, even), &learner->risk, learner->agent.rescale, ret_value);
     return GN_OK;
 }

@@ -178,6 +178,9 @@ static void weights_survive_a_file(void **state)
 
 enum { ROWS = 9 };
 
+// The actions whose outputs have a gradient.
+static const int32_t taken[ROWS] = { 0, 1, 1 };
+
 typedef struct fixture {
     nn_layout layout;
     nn_net *net;
@@ -243,9 +246,9 @@ static void gradients_of_equal_pixels(void **state)
     for (size_t i = 0; i < f.layout.size; i++)
         parameter[i] = f.parameter[i];
     forward(&f);
-    expect_ok(nn_net_backward(f.net, f.parameter, f.x, f.grad_out, ROWS, f.gradient));
-    oracle_network(&f.layout, parameter, NULL, f.x, (nn_fractions){ 0 }, f.grad_out, ROWS, out,
-                   gradient);
+    expect_ok(nn_net_backward(f.net, f.parameter, f.x, taken, f.grad_out, ROWS, f.gradient));
+    oracle_network(&f.layout, parameter, NULL, f.x, (nn_fractions){ 0 }, taken, f.grad_out, ROWS,
+                   out, gradient);
     for (size_t i = 0; i < f.layout.size; i++)
         largest = fmax(largest, fabs(gradient[i]));
     for (size_t i = 0; i < f.layout.size; i++)
@@ -263,7 +266,7 @@ static void a_step_allocates_nothing(void **state)
         torch_count_storage(true);
         uint64_t allocations = gn_mem_allocations(), tensors = torch_tensors_created();
         forward(&f);
-        expect_ok(nn_net_backward(f.net, f.parameter, f.x, f.grad_out, ROWS, f.gradient));
+        expect_ok(nn_net_backward(f.net, f.parameter, f.x, taken, f.grad_out, ROWS, f.gradient));
         expect_ok(nn_net_act(f.net, f.parameter, f.x, (nn_fractions){ 0 }, f.out));
         assert_int_equal(gn_mem_allocations(), allocations);
         assert_int_equal(torch_tensors_created(), tensors);
@@ -279,7 +282,7 @@ static void backward_after_act_needs_a_forward(void **state)
     forward(&f);
     expect_ok(nn_net_act(f.net, f.parameter, f.x, (nn_fractions){ 0 }, f.out));
     expect_fails(GN_ERR_ARG, "1 rows are not in 1..0",
-                 nn_net_backward(f.net, f.parameter, f.x, f.grad_out, 1, f.gradient));
+                 nn_net_backward(f.net, f.parameter, f.x, taken, f.grad_out, 1, f.gradient));
     tear_down(&f);
 }
 

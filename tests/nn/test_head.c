@@ -85,12 +85,12 @@ static void equals_autograd(void **state)
         for (int rescaled = 0; rescaled < 2; rescaled++) {
             head_case_fill(&c, &config, (uint64_t)(100 + v));
             fill_target(v % 2, rescaled ? 0.01 : 0);
-            static double error[HEAD_STEPS], grad[HEAD_ROWS * HEAD_WIDTH];
+            static double error[HEAD_STEPS], grad[HEAD_STEPS * HEAD_WIDTH];
             nn_head_batch batch = head_case_batch(&c);
             double found = loss(), expected = oracle_head_loss(&c.head, &batch, error, grad);
             double loss_error = fabs(found / expected - 1);
             double error_error = head_case_distance(c.error, error, HEAD_STEPS, 0);
-            double grad_error = head_case_distance(c.grad, grad, HEAD_ROWS * c.width, 0);
+            double grad_error = head_case_distance(c.grad, grad, HEAD_STEPS * c.width, 0);
             if (!(loss_error < 1e-5 && error_error < 1e-5 && grad_error < 1e-5))
                 fail_msg("%s of %zu, rescale %d: loss %g, relative errors %g, %g, %g",
                          c.head.kind->name, c.width, rescaled, expected, loss_error, error_error,
@@ -194,7 +194,7 @@ static void equals_finite_differences(void **state)
         fill_target(true, 0);
         double total = 0, found = loss();
         for (size_t i = 0; i < HEAD_STEPS; i++) {
-            size_t row = (i * HEAD_ACTIONS + (size_t)c.action[i]) * c.width;
+            size_t row = i * c.width;
             double x[HEAD_WIDTH], expected[HEAD_WIDTH], scale = c.weight[i] / HEAD_STEPS;
             for (size_t k = 0; k < c.width; k++)
                 x[k] = c.out[row + k];
@@ -216,7 +216,7 @@ static void equals_finite_differences(void **state)
     }
 }
 
-static void only_chosen_actions_have_gradients(void **state)
+static void each_step_has_one_gradient(void **state)
 {
     (void)state;
     nn_head_config config;
@@ -224,13 +224,13 @@ static void only_chosen_actions_have_gradients(void **state)
         head_case_fill(&c, &config, (uint64_t)(300 + v));
         fill_target(true, 0);
         loss();
-        for (size_t i = 0; i < HEAD_ROWS; i++) {
-            bool chosen = (size_t)c.action[i / HEAD_ACTIONS] == i % HEAD_ACTIONS, zero = true;
+        for (size_t i = 0; i < HEAD_STEPS; i++) {
+            bool zero = true;
             for (size_t k = 0; k < c.width; k++)
                 zero = zero && c.grad[i * c.width + k] == 0;
-            assert_true(zero != chosen);
+            assert_false(zero);
         }
-        for (size_t i = HEAD_ROWS * c.width; i < HEAD_ROWS * HEAD_WIDTH; i++)
+        for (size_t i = HEAD_STEPS * c.width; i < HEAD_STEPS * HEAD_WIDTH; i++)
             assert_int_equal(((const unsigned char *)c.grad)[i * sizeof *c.grad], 0x55);
     }
 }
@@ -242,17 +242,17 @@ static void weights_multiply(void **state)
     for (int v = 0; head_case_variant(v, &config); v++) {
         head_case_fill(&c, &config, (uint64_t)(400 + v));
         fill_target(false, 0);
-        static float before[HEAD_ROWS * HEAD_WIDTH], error[HEAD_STEPS];
+        static float before[HEAD_STEPS * HEAD_WIDTH], error[HEAD_STEPS];
         for (int i = 0; i < HEAD_STEPS; i++)
             c.weight[i] = i == 3;
         double one = loss();
         memcpy(before, c.grad, sizeof before);
         memcpy(error, c.error, sizeof error);
-        for (size_t i = 0; i < HEAD_ROWS * c.width; i++)
-            assert_true((c.grad[i] == 0) || i / (HEAD_ACTIONS * c.width) == 3);
+        for (size_t i = 0; i < HEAD_STEPS * c.width; i++)
+            assert_true((c.grad[i] == 0) || i / c.width == 3);
         c.weight[3] = 4;
         assert_float_equal(loss(), 4 * one, 1e-12 * fabs(one));
-        for (size_t i = 0; i < HEAD_ROWS * c.width; i++)
+        for (size_t i = 0; i < HEAD_STEPS * c.width; i++)
             assert_true(c.grad[i] == 4 * before[i]);
         assert_memory_equal(error, c.error, sizeof error); // priorities do not know of weights
     }
@@ -270,7 +270,7 @@ static void a_nan_shows(void **state)
             head_case_fill(&c, &config, (uint64_t)(500 + v));
             size_t place = (k * 7) % c.width, next = (k * 7) % c.next_width;
             fill_target(true, 0);
-            size_t row = (2 * HEAD_ACTIONS + (size_t)c.action[2]) * c.width;
+            size_t row = 2 * c.width;
             c.out[row + place] = NAN;
             assert_true(isnan(loss()) && isnan(c.error[2]) && !isnan(c.error[3]));
             double sum = 0;
@@ -312,7 +312,7 @@ static void extremes_stay_finite(void **state)
         for (int rescaled = 0; rescaled < 2; rescaled++) {
             fill_target(true, rescaled ? 0.01 : 0);
             assert_true(isfinite(loss()));
-            for (size_t i = 0; i < HEAD_ROWS * c.width; i++)
+            for (size_t i = 0; i < HEAD_STEPS * c.width; i++)
                 assert_true(isfinite(c.grad[i]));
             for (size_t i = 0; i < HEAD_STEPS; i++)
                 assert_true(isfinite(c.error[i]) && c.error[i] >= 0);
@@ -380,5 +380,5 @@ static void scalar_by_hand(void **state)
 }
 
 TEST_MAIN(options_and_names, rescaling_has_its_inverse, equals_autograd, equals_finite_differences,
-          only_chosen_actions_have_gradients, weights_multiply, a_nan_shows, extremes_stay_finite,
+          each_step_has_one_gradient, weights_multiply, a_nan_shows, extremes_stay_finite,
           actions_never_taken_do_not_count, scalar_by_hand)

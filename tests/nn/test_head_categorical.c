@@ -105,11 +105,9 @@ static void two_hot_by_hand(void **state)
     nn_head_target(&head, &backup, &target);
     assert_float_equal(target, 0.25, 1e-6);
     nn_head_batch batch = { .n = 1,
-                            .actions = 1,
                             .width = 5,
                             .target_width = 1,
                             .out = out,
-                            .action = &(int32_t){ 0 },
                             .target = &target,
                             .weight = &(float){ 1 },
                             .ret_error = &error,
@@ -296,11 +294,9 @@ static void the_error_is_the_divergence(void **state)
     const float same[] = { 0.5f, 0.25f, 0.25f, 0, 0 }, other[] = { 0, 1, 0, 0, 0 };
     float error, grad[5];
     nn_head_batch batch = { .n = 1,
-                            .actions = 1,
                             .width = 5,
                             .target_width = 5,
                             .out = out,
-                            .action = &(int32_t){ 0 },
                             .target = same,
                             .weight = &(float){ 1 },
                             .ret_error = &error,

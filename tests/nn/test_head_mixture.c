@@ -91,11 +91,9 @@ static void the_loss_is_the_integral(void **state)
             integral += pow(probability_below(&z, x) - other, 2) * width;
         }
         double loss = nn_head_loss(&head, &(nn_head_batch){ .n = 1,
-                                                            .actions = 1,
                                                             .width = 6,
                                                             .target_width = 48,
                                                             .out = out,
-                                                            .action = &(int32_t){ 0 },
                                                             .target = target,
                                                             .weight = &(float){ 1 },
                                                             .ret_error = &error,
@@ -115,16 +113,17 @@ static void distance_of_the_same_and_of_certain_values(void **state)
     for (size_t i = 0; i < HEAD_STEPS; i++) {
         c.reward[i] = 0;
         c.discount[i] = 1;
-        for (int a = 0; a < HEAD_ACTIONS; a++)
-            c.policy[i * HEAD_ACTIONS + (size_t)a] = a == c.action[i];
+        c.policy[i] = 1;
     }
     nn_backup backup = head_case_backup(&c, false, 0);
+    backup.actions = 1;
     nn_head_target(&c.head, &backup, c.target);
     nn_head_batch batch = head_case_batch(&c);
+    batch.target_width = nn_head_target_width(&c.head, 1);
     assert_float_equal(nn_head_loss(&c.head, &batch), 0, 1e-6);
     for (size_t i = 0; i < HEAD_STEPS; i++)
         assert_true(c.error[i] >= 0 && c.error[i] < 2e-6);
-    for (size_t i = 0; i < HEAD_ROWS * c.width; i++)
+    for (size_t i = 0; i < HEAD_STEPS * c.width; i++)
         assert_float_equal(c.grad[i], 0, 1e-6);
 
     for (size_t i = 0; i < HEAD_ROWS * c.width; i++)

@@ -21,11 +21,9 @@ static double row_loss(const float *theta, size_t width, const float *target, si
     config.kappa = kappa;
     expect_ok(nn_head_create(&head, &config));
     return nn_head_loss(&head, &(nn_head_batch){ .n = 1,
-                                                 .actions = 1,
                                                  .width = width,
                                                  .target_width = target_width,
                                                  .out = theta,
-                                                 .action = &(int32_t){ 0 },
                                                  .target = target,
                                                  .fraction = fraction,
                                                  .weight = &(float){ 1 },

@@ -160,6 +160,15 @@ static const nn_spec specs[] = {
       .encoder = IMPALA,
       .hidden_layers = 2,
       .hidden = { 7, 8 } },
+    // As Rainbow has it, with actions that no row of a small batch takes.
+    { .inputs = 6,
+      .actions = 9,
+      .width = 17,
+      .hidden_layers = 2,
+      .hidden = { 20, 19 },
+      .noisy = true,
+      .noise_scale = 0.5,
+      .dueling = true },
 };
 enum { SPECS = sizeof specs / sizeof *specs, IMPLICIT = 13 };
 
@@ -170,8 +179,10 @@ typedef struct fixture {
     nn_layout layout;
     nn_net *net;
     nn_noise *noise; // NULL unless the spec says so
-    size_t n, values; // values: outputs a row
-    float *parameter, *gradient, *x, *out, *grad_out;
+    size_t n, width, values; // width: outputs an action; values: outputs a row
+    float *parameter, *gradient, *x, *out;
+    int32_t *action; // [n] that counts, and the gradient of its outputs
+    float *grad; // [n, width]
     float *factor; // what the deviations are multiplied with, where the weights lie; NULL
     nn_fractions fractions;
     float *fraction;
@@ -202,18 +213,22 @@ static fixture set_up(const nn_spec *spec, size_t n, uint64_t seed)
     fixture f = { .n = n };
     expect_ok(nn_layout_create(&f.layout, spec));
     expect_ok(nn_net_create(&f.net, &f.layout, n, QUANTILES));
-    f.values = spec->actions * (spec->cosines ? QUANTILES : f.layout.spec.width);
+    f.width = spec->cosines ? QUANTILES : f.layout.spec.width;
+    f.values = spec->actions * f.width;
     expect_ok(gn_alloc(&f.parameter, f.layout.size, sizeof(float)));
     expect_ok(gn_alloc(&f.gradient, f.layout.size, sizeof(float)));
     expect_ok(gn_alloc(&f.x, n * spec->inputs, sizeof(float)));
     expect_ok(gn_alloc(&f.out, n * f.values, sizeof(float)));
-    expect_ok(gn_alloc(&f.grad_out, n * f.values, sizeof(float)));
+    expect_ok(gn_alloc(&f.grad, n * f.width, sizeof(float)));
+    expect_ok(gn_alloc(&f.action, n, sizeof *f.action));
     expect_ok(gn_alloc(&f.fraction, n * QUANTILES, sizeof(float)));
     gn_random random = gn_random_stream(seed, GN_RANDOM_TEST, 0);
     nn_layout_initialise(&f.layout, &random, f.parameter);
     test_rng rng = test_rng_seed(seed);
     fill(&rng, f.x, n * spec->inputs);
-    fill(&rng, f.grad_out, n * f.values);
+    fill(&rng, f.grad, n * f.width);
+    for (size_t i = 0; i < n; i++)
+        f.action[i] = (int32_t)test_rng_below(&rng, spec->actions);
     for (size_t i = 0; i < n * QUANTILES; i++)
         f.fraction[i] = (float)test_rng_unit(&rng);
     if (spec->cosines)
@@ -231,7 +246,8 @@ static void tear_down(fixture *f)
     gn_free(&f->gradient);
     gn_free(&f->x);
     gn_free(&f->out);
-    gn_free(&f->grad_out);
+    gn_free(&f->grad);
+    gn_free(&f->action);
     gn_free(&f->factor);
     gn_free(&f->fraction);
 }
@@ -250,9 +266,15 @@ static void forward(fixture *f, const float *x, size_t n, float *ret_out)
     expect_ok(nn_net_forward(f->net, used(f), x, n, fractions, ret_out));
 }
 
-static void backward(fixture *f, const float *grad_out, size_t n, float *ret_gradient)
+// The outputs of f->action alone.
+static void forward_chosen(fixture *f, size_t n, float *ret_out)
 {
-    expect_ok(nn_net_backward(f->net, used(f), f->x, grad_out, n, ret_gradient));
+    expect_ok(nn_net_forward_chosen(f->net, used(f), f->x, n, f->fractions, f->action, ret_out));
+}
+
+static void backward(fixture *f, const float *grad, size_t n, float *ret_gradient)
+{
+    expect_ok(nn_net_backward(f->net, used(f), f->x, f->action, grad, n, ret_gradient));
     if (f->noise)
         nn_noise_backward(f->noise, ret_gradient);
 }
@@ -276,8 +298,8 @@ typedef struct reference {
 
 static void run_oracle(const fixture *f, reference *r)
 {
-    oracle_network(&f->layout, r->parameter, f->factor, f->x, f->fractions, f->grad_out, f->n,
-                   r->out, r->gradient);
+    oracle_network(&f->layout, r->parameter, f->factor, f->x, f->fractions, f->action, f->grad,
+                   f->n, r->out, r->gradient);
 }
 
 static reference reference_of(const fixture *f)
@@ -309,7 +331,7 @@ static void equals_autograd(void **state)
             reference expected = reference_of(&f);
             memset(f.gradient, 0xff, f.layout.size * sizeof *f.gradient);
             forward(&f, f.x, f.n, f.out);
-            backward(&f, f.grad_out, f.n, f.gradient);
+            backward(&f, f.grad, f.n, f.gradient);
             check_close(f.out, expected.out, f.n * f.values, 1e-5, "outputs");
             check_close(f.gradient, expected.gradient, f.layout.size, 1e-5, "gradient");
             for (uint32_t i = 0; i < f.layout.slice_count; i++) {
@@ -328,8 +350,10 @@ static double sum_with(const fixture *f, reference *r, size_t index, double valu
     r->parameter[index] = value;
     run_oracle(f, r);
     r->parameter[index] = before;
-    for (size_t i = 0; i < f->n * f->values; i++)
-        sum += f->grad_out[i] * r->out[i];
+    for (size_t i = 0; i < f->n; i++)
+        for (size_t k = 0; k < f->width; k++)
+            sum += f->grad[i * f->width + k] *
+                   r->out[i * f->values + (size_t)f->action[i] * f->width + k];
     return sum;
 }
 
@@ -341,7 +365,7 @@ static void equals_finite_differences(void **state)
         fixture f = set_up(&specs[s], 5, s + 100);
         reference r = reference_of(&f);
         forward(&f, f.x, f.n, f.out);
-        backward(&f, f.grad_out, f.n, f.gradient);
+        backward(&f, f.grad, f.n, f.gradient);
         test_rng rng = test_rng_seed(s);
         for (int round = 0; round < 100; round++) {
             size_t i = test_rng_below(&rng, f.layout.size);
@@ -375,6 +399,25 @@ static void a_row_is_the_same_in_any_batch(void **state)
     }
 }
 
+static void chosen_outputs_are_those_of_all_actions(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < SPECS; s++) {
+        fixture f = set_up(&specs[s], 40, s + 1);
+        float chosen[40 * 51];
+        assert_true(f.width <= 51);
+        forward(&f, f.x, f.n, f.out);
+        for (size_t n = 1; n <= f.n; n += 13) {
+            forward_chosen(&f, n, chosen);
+            for (size_t i = 0; i < n; i++)
+                assert_memory_equal(chosen + i * f.width,
+                                    f.out + i * f.values + (size_t)f.action[i] * f.width,
+                                    f.width * sizeof *chosen);
+        }
+        tear_down(&f);
+    }
+}
+
 static void act_gives_the_values_of_forward(void **state)
 {
     (void)state;
@@ -396,8 +439,6 @@ static void act_gives_the_values_of_forward(void **state)
     }
 }
 
-// The learner forwards observations and next observations in one call and goes back through the
-// first half.
 static void backward_of_the_first_rows(void **state)
 {
     (void)state;
@@ -406,13 +447,13 @@ static void backward_of_the_first_rows(void **state)
         float *whole;
         expect_ok(gn_alloc(&whole, f.layout.size, sizeof *whole));
         forward(&f, f.x, 60, f.out);
-        backward(&f, f.grad_out, 30, whole);
-        forward(&f, f.x, 30, f.out);
-        backward(&f, f.grad_out, 30, f.gradient);
+        backward(&f, f.grad, 30, whole);
+        forward_chosen(&f, 30, f.out);
+        backward(&f, f.grad, 30, f.gradient);
         assert_memory_equal(whole, f.gradient, f.layout.size * sizeof *whole);
         // Again from the same activations, after a gradient of other values.
         backward(&f, f.out, 30, f.gradient);
-        backward(&f, f.grad_out, 30, f.gradient);
+        backward(&f, f.grad, 30, f.gradient);
         assert_memory_equal(whole, f.gradient, f.layout.size * sizeof *whole);
         gn_free(&whole);
         tear_down(&f);
@@ -427,7 +468,6 @@ static void an_update_allocates_nothing(void **state)
     const nn_optimizer_config config = { 1e-3, 0.9, 0.999, 1e-8, 0, false, 10, 0 };
     nn_optimizer *optimizer;
     expect_ok(nn_optimizer_create(&optimizer, &config, f.parameter, f.gradient, f.layout.size));
-    int32_t action[N] = { 0 };
     float target[N] = { 0 }, weight[N], error[N];
     for (int i = 0; i < N; i++)
         weight[i] = 1;
@@ -435,10 +475,9 @@ static void an_update_allocates_nothing(void **state)
     uint64_t allocations = gn_mem_allocations(), tensors = torch_tensors_created();
     double first = 0, loss = 0;
     for (int update = 0; update < 100; update++) {
-        forward(&f, f.x, N, f.out);
-        loss =
-            nn_huber_loss(f.out, action, target, weight, N, specs[3].actions, 1, error, f.grad_out);
-        backward(&f, f.grad_out, N, f.gradient);
+        forward_chosen(&f, N, f.out);
+        loss = nn_huber_loss(f.out, target, weight, N, 1, error, f.grad);
+        backward(&f, f.grad, N, f.gradient);
         expect_ok(nn_optimizer_step(optimizer, NULL));
         if (update == 0)
             first = loss;
@@ -466,7 +505,7 @@ static void refuses_wrong_row_counts(void **state)
                  nn_net_forward(f.net, f.parameter, f.x, 9, none, f.out));
     forward(&f, f.x, 4, f.out);
     expect_fails(GN_ERR_ARG, "5 rows are not in 1..4",
-                 nn_net_backward(f.net, f.parameter, f.x, f.grad_out, 5, f.gradient));
+                 nn_net_backward(f.net, f.parameter, f.x, f.action, f.grad, 5, f.gradient));
     expect_fails(
         GN_ERR_ARG, "5 quantile fractions are not in 0..0",
         nn_net_forward(f.net, f.parameter, f.x, 4, (nn_fractions){ f.fraction, QUANTILES }, f.out));
@@ -501,5 +540,6 @@ static void create_survives_each_failing_allocation(void **state)
 }
 
 TEST_MAIN(equals_autograd, equals_finite_differences, a_row_is_the_same_in_any_batch,
-          act_gives_the_values_of_forward, backward_of_the_first_rows, an_update_allocates_nothing,
-          refuses_wrong_row_counts, create_survives_each_failing_allocation)
+          chosen_outputs_are_those_of_all_actions, act_gives_the_values_of_forward,
+          backward_of_the_first_rows, an_update_allocates_nothing, refuses_wrong_row_counts,
+          create_survives_each_failing_allocation)

@@ -147,6 +147,7 @@ static double naive_square(bench *b, size_t rows, size_t first, size_t stride)
     replay_batch *batch = NULL;
     nn_net *net = NULL;
     float *gradient = NULL, *x = NULL, *grad_q = NULL, *q = NULL;
+    int32_t *action = NULL;
     size_t n = 0;
     expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, rows, 1));
     expect_ok(replay_buffer_sample(
@@ -155,19 +156,20 @@ static double naive_square(bench *b, size_t rows, size_t first, size_t stride)
     expect_ok(gn_alloc(&gradient, layout->size, sizeof *gradient));
     expect_ok(gn_alloc(&x, rows * STATES, sizeof *x));
     expect_ok(gn_alloc(&q, rows * 2, sizeof *q));
-    expect_ok(gn_alloc(&grad_q, rows * 2, sizeof *grad_q));
+    expect_ok(gn_alloc(&grad_q, rows, sizeof *grad_q));
+    expect_ok(gn_alloc(&action, rows, sizeof *action));
     for (size_t i = first; i < rows; i += stride, n++) {
         float value[2], next[2];
         values_of(b, online, batch->record[i * batch->stride], value);
         values_of(b, online, batch->next_record[0][i * batch->stride], next);
         chain_decode(NULL, &batch->record[i * batch->stride], 1, 1, x + n * STATES);
         double goal = batch->reward[i] + (double)batch->discount[i] * fmaxf(next[0], next[1]);
-        grad_q[n * 2 + (size_t)batch->action[i]] =
-            (float)(batch->weight[i] * (value[batch->action[i]] - goal) * (double)stride /
-                    (double)rows);
+        action[n] = batch->action[i];
+        grad_q[n] = (float)(batch->weight[i] * (value[batch->action[i]] - goal) * (double)stride /
+                            (double)rows);
     }
     expect_ok(nn_net_forward(net, online, x, n, (nn_fractions){ 0 }, q));
-    expect_ok(nn_net_backward(net, online, x, grad_q, n, gradient));
+    expect_ok(nn_net_backward(net, online, x, action, grad_q, n, gradient));
     double sum = 0;
     for (size_t i = 0; i < layout->size; i++)
         sum += (double)gradient[i] * gradient[i];
@@ -175,6 +177,7 @@ static double naive_square(bench *b, size_t rows, size_t first, size_t stride)
     gn_free(&x);
     gn_free(&q);
     gn_free(&grad_q);
+    gn_free(&action);
     nn_net_destroy(&net);
     replay_batch_destroy(&batch);
     return sum;

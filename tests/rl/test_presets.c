@@ -118,7 +118,7 @@ static double naive_loss(naive *n, const replay_batch *batch, size_t i, const fl
     unsigned char here = batch->record[i * batch->stride];
     unsigned char next = batch->next_record[0][i * batch->stride];
     float next_out[ACTIONS * WIDEST], out[ACTIONS * WIDEST], even[WIDEST], value[ACTIONS];
-    float policy[ACTIONS], bonus[ACTIONS], goal[ACTIONS * WIDEST], error, grad[ACTIONS * WIDEST];
+    float policy[ACTIONS], bonus[ACTIONS], goal[ACTIONS * WIDEST], error, grad[WIDEST];
     float reward = batch->reward[i];
 
     outputs(n, target, next, fractions->next, target_width, next_out);
@@ -158,11 +158,9 @@ static double naive_loss(naive *n, const replay_batch *batch, size_t i, const fl
     means(n, out, width, value);
     *ret_value = value[batch->action[i]];
     const nn_head_batch loss = { .n = 1,
-                                 .actions = ACTIONS,
                                  .width = width,
                                  .target_width = nn_head_target_width(&n->head, ACTIONS),
-                                 .out = out,
-                                 .action = &batch->action[i],
+                                 .out = out + (size_t)batch->action[i] * width,
                                  .target = goal,
                                  .fraction = fractions->here,
                                  .weight = &batch->weight[i],

@@ -282,26 +282,29 @@ static void pack_goals(twin *t)
 
 static void compute_update(twin *t)
 {
-    float out[ROWS * ACTIONS * WIDEST], grad[ROWS * ACTIONS * WIDEST], value[ROWS * ACTIONS];
+    float out[ROWS * ACTIONS * WIDEST], chosen[ROWS * WIDEST], grad[ROWS * WIDEST];
+    float value[ROWS * ACTIONS];
+    size_t width = width_of(t, DRAWN_HERE);
     const nn_layout *layout = rl_learner_layout(t->b.learner);
     compute_goals(t);
     forward(t, ONLINE, HERE, DRAWN_HERE, out, value);
-    for (int i = 0; i < ROWS; i++)
-        t->mean_q += value[i * ACTIONS + t->batch->action[i]] / ROWS;
+    for (size_t i = 0; i < ROWS; i++) {
+        size_t taken = i * ACTIONS + (size_t)t->batch->action[i];
+        memcpy(chosen + i * width, out + taken * width, width * sizeof *out);
+        t->mean_q += value[taken] / ROWS;
+    }
     const nn_head_batch batch = { .n = ROWS,
-                                  .actions = ACTIONS,
-                                  .width = width_of(t, DRAWN_HERE),
+                                  .width = width,
                                   .target_width = nn_head_target_width(&t->head, ACTIONS),
-                                  .out = out,
-                                  .action = t->batch->action,
+                                  .out = chosen,
                                   .target = t->goal,
                                   .fraction = implicit(t) ? t->fraction[DRAWN_HERE] : NULL,
                                   .weight = t->batch->weight,
                                   .ret_error = t->error,
                                   .ret_grad = grad };
     t->loss = nn_head_loss(&t->head, &batch);
-    expect_ok(nn_net_backward(t->net, noisy_parameters(t, ONLINE), t->observation[HERE], grad, ROWS,
-                              t->gradient));
+    expect_ok(nn_net_backward(t->net, noisy_parameters(t, ONLINE), t->observation[HERE],
+                              t->batch->action, grad, ROWS, t->gradient));
     if (t->noise[ONLINE])
         nn_noise_backward(t->noise[ONLINE], t->gradient);
     for (size_t i = 0; i < layout->size; i++)

@@ -153,15 +153,11 @@ const struct {
     const nn_layer_class *kind;
     void (*apply)(run &, const nn_layer &);
 } layer_oracles[] = {
-    { &nn_dense, run_dense },
-    { &nn_cosine, run_cosine },
-    { &nn_layer_norm, run_layer_norm },
-    { &nn_transpose, run_transpose },
-    { &nn_convolution, run_convolution },
-    { &nn_pooling, run_pooling },
-    { &nn_residual, run_residual },
-    { &nn_lstm, run_recurrent },
-    { &nn_gru, run_recurrent },
+    { &nn_dense, run_dense },         { &nn_wide_head, run_dense },
+    { &nn_cosine, run_cosine },       { &nn_layer_norm, run_layer_norm },
+    { &nn_transpose, run_transpose }, { &nn_convolution, run_convolution },
+    { &nn_pooling, run_pooling },     { &nn_residual, run_residual },
+    { &nn_lstm, run_recurrent },      { &nn_gru, run_recurrent },
 };
 
 void run_layer(run &r, const nn_layer &layer)
@@ -192,8 +188,8 @@ void run_head(run &r)
 } // namespace
 
 void oracle_network(const nn_layout *layout, const double *parameter, const float *noise,
-                    const float *x, nn_fractions fractions, const float *grad_out, size_t n,
-                    double *ret_out, double *ret_gradient)
+                    const float *x, nn_fractions fractions, const int32_t *action,
+                    const float *grad, size_t n, double *ret_out, double *ret_gradient)
 {
     int64_t rows = static_cast<int64_t>(n), size = static_cast<int64_t>(layout->size);
     at::set_num_threads(1); // more would wait for each other most of the time
@@ -208,22 +204,21 @@ void oracle_network(const nn_layout *layout, const double *parameter, const floa
         run_layer(r, layout->layer[i]);
     run_head(r);
     copy_out(r.y, ret_out);
-    at::Tensor total = (r.y * doubles(grad_out, r.y.sizes())).sum();
+    int64_t width = r.y.size(2);
+    at::Tensor index = at::from_blob(const_cast<int32_t *>(action), { rows, 1, 1 }, at::kInt);
+    at::Tensor chosen = r.y.gather(1, index.to(at::kLong).expand({ rows, 1, width })).squeeze(1);
+    at::Tensor total = (chosen * doubles(grad, { rows, width })).sum();
     copy_out(torch::autograd::grad({ total }, { r.flat })[0], ret_gradient);
 }
 
-double oracle_huber_loss(const float *q, const int32_t *action, const float *target,
-                         const float *weight, size_t n, size_t actions, double delta,
-                         double *ret_grad_q)
+double oracle_huber_loss(const float *q, const float *target, const float *weight, size_t n,
+                         double delta, double *ret_grad_q)
 {
     int64_t rows = static_cast<int64_t>(n);
-    at::Tensor values = doubles(q, { rows, static_cast<int64_t>(actions) });
-    values.requires_grad_(true);
-    at::Tensor index = at::from_blob(const_cast<int32_t *>(action), { rows, 1 }, at::kInt);
-    at::Tensor chosen = values.gather(1, index.to(at::kLong)).squeeze(1);
+    at::Tensor values = doubles(q, { rows }).requires_grad_(true);
     at::Tensor goal = doubles(target, { rows });
-    at::Tensor each = std::isinf(delta) ? (chosen - goal).square() / 2
-                                        : at::huber_loss(chosen, goal, at::Reduction::None, delta);
+    at::Tensor each = std::isinf(delta) ? (values - goal).square() / 2
+                                        : at::huber_loss(values, goal, at::Reduction::None, delta);
     at::Tensor loss = (each * doubles(weight, { rows })).mean();
     copy_out(torch::autograd::grad({ loss }, { values })[0], ret_grad_q);
     return loss.item<double>();
@@ -304,10 +299,7 @@ double oracle_head_loss(const nn_head *head, const nn_head_batch *batch, double 
                         double *ret_grad)
 {
     int64_t n = static_cast<int64_t>(batch->n), width = static_cast<int64_t>(batch->width);
-    at::Tensor out = doubles(batch->out, { n, batch->actions, width });
-    out.requires_grad_(true);
-    at::Tensor action = at::from_blob(const_cast<int32_t *>(batch->action), { n, 1, 1 }, at::kInt);
-    at::Tensor x = out.gather(1, action.to(at::kLong).expand({ n, 1, width })).squeeze(1);
+    at::Tensor x = doubles(batch->out, { n, width }).requires_grad_(true);
     at::Tensor target = doubles(batch->target, { n, static_cast<int64_t>(batch->target_width) });
     at::Tensor fraction = (at::arange(width, at::kDouble) + 0.5).unsqueeze(0) / double(width);
     if (batch->fraction)
@@ -331,7 +323,7 @@ double oracle_head_loss(const nn_head *head, const nn_head_batch *batch, double 
     }
     at::Tensor loss = (result.loss * doubles(batch->weight, { n })).mean();
     copy_out(result.error, ret_error);
-    copy_out(torch::autograd::grad({ loss }, { out })[0], ret_grad);
+    copy_out(torch::autograd::grad({ loss }, { x })[0], ret_grad);
     return loss.item<double>();
 }
 

@@ -51,7 +51,6 @@ void head_case_fill(head_case *c, const nn_head_config *config, uint64_t seed)
         c->reward[i] = between(&rng, -12, 12);
         c->discount[i] = i % 4 == 1 ? 0 : between(&rng, 0.5, 1);
         c->weight[i] = between(&rng, 0.1, 1);
-        c->action[i] = (int32_t)test_rng_below(&rng, HEAD_ACTIONS);
         fill_policy(&rng, i % 5 == 0, c->policy + i * HEAD_ACTIONS);
     }
     for (int i = 0; i < HEAD_ROWS; i++)
@@ -75,11 +74,9 @@ nn_head_batch head_case_batch(head_case *c)
 {
     bool implicit = c->head.config.kind == NN_HEAD_IMPLICIT_QUANTILE;
     return (nn_head_batch){ .n = HEAD_STEPS,
-                            .actions = HEAD_ACTIONS,
                             .width = c->width,
                             .target_width = c->target_width,
                             .out = c->out,
-                            .action = c->action,
                             .target = c->target,
                             .fraction = implicit ? c->fraction : NULL,
                             .weight = c->weight,

@@ -14,15 +14,16 @@ enum {
     HEAD_TARGET = 240
 };
 
-// Every fourth step is terminal, every fifth policy greedy, rewards pass the atoms' range.
+// Outputs for values are of all actions; the first HEAD_STEPS of them serve a loss as those of the
+// chosen ones. Every fourth step is terminal, every fifth policy greedy, rewards pass the atoms'
+// range.
 typedef struct head_case {
     nn_head head;
     size_t width, next_width, target_width;
     float out[HEAD_ROWS * HEAD_WIDTH], next_out[HEAD_ROWS * HEAD_WIDTH];
     float target[HEAD_STEPS * HEAD_TARGET], fraction[HEAD_STEPS * HEAD_WIDTH];
     float reward[HEAD_STEPS], discount[HEAD_STEPS], weight[HEAD_STEPS], error[HEAD_STEPS];
-    float policy[HEAD_ROWS], bonus[HEAD_ROWS], grad[HEAD_ROWS * HEAD_WIDTH];
-    int32_t action[HEAD_STEPS];
+    float policy[HEAD_ROWS], bonus[HEAD_ROWS], grad[HEAD_STEPS * HEAD_WIDTH];
 } head_case;
 
 // What every option is by default.
