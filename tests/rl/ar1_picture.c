@@ -1,7 +1,7 @@
 // Draws what heads learned of the AR(1) market beside the exact solution: docs/ar1-band.svg.
 //     build/tests/ar1_picture docs/ar1-band.svg
-// A panel for each position the trader is in, a stripe in it for each run of each head: red where
-// it goes short, grey where it stays out, blue where it goes long. Lines are the exact thresholds.
+// A panel for each position that is held, in it a stripe for each run of each head, coloured by the
+// position it takes next; lines are the exact thresholds.
 
 #include <math.h>
 #include <stdio.h>
@@ -103,20 +103,20 @@ static void draw_legend(canvas *self)
     static const struct {
         const char *style, *text;
         double x;
-    } entries[] = { { "short", "goes short", 0 },
-                    { "flat", "stays out", 96 },
-                    { "long", "goes long", 186 } };
+    } entries[] = { { "short", "short", 78 },
+                    { "flat", "no position", 138 },
+                    { "long", "long", 238 } };
     double y = 46;
-    svg_text(&self->out, "quiet", SVG_START, left, y, "takes next");
+    svg_text(&self->out, "quiet", SVG_START, left, y, "takes next:");
     for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
         svg_rectangle(&self->out, entries[i].style, left + entries[i].x, y - 10, 12, 12);
         svg_text(&self->out, "quiet", SVG_START, left + entries[i].x + 18, y, entries[i].text);
     }
-    svg_line(&self->out, "exact", left + 292, y - 4, left + 316, y - 4);
-    svg_text(&self->out, "quiet", SVG_START, left + 322, y, "exact threshold");
+    svg_line(&self->out, "exact", left + 304, y - 4, left + 328, y - 4);
+    svg_text(&self->out, "quiet", SVG_START, left + 334, y, "exact threshold");
 }
 
-static void draw_heads(canvas *self)
+static void draw_panel_names(canvas *self)
 {
     static const char *const panel[] = { "holds short", "holds no position", "holds long" };
     for (size_t p = 0; p < PANELS; p++)
@@ -129,8 +129,8 @@ static void train_and_draw(canvas *self, const proof_head *head)
     draw_label(self, head->name, PROOF_SEEDS * stripe);
     for (uint64_t seed = 1; seed <= PROOF_SEEDS; seed++) {
         ar1_proof_train(&policy, head, seed, self->solution);
-        fprintf(stderr, "%-18s seed %d: %.2f %% of the best reward\n", head->name, (int)seed,
-                100 * ar1_proof_share(self->solution, &policy));
+        fprintf(stderr, "%s, seed %d: reward %.4f\n", head->name, (int)seed,
+                ar1_proof_reward(self->solution, &policy));
         draw_stripe(self, policy.action, stripe);
     }
     self->y += row_gap;
@@ -142,7 +142,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s FILE.svg\n", argv[0]);
         return 2;
     }
-    ar1_solution *solution = ar1_proof_solve();
+    ar1_solution *solution = ar1_proof_solve(0);
     canvas picture = { .solution = solution, .y = top };
     double exact_height = 16;
     double bottom =
@@ -153,7 +153,7 @@ int main(int argc, char **argv)
     svg_text(&picture.out, "title", SVG_START, 16, 24,
              "The AR(1) market: what five runs of each head do at a signal");
     draw_legend(&picture);
-    draw_heads(&picture);
+    draw_panel_names(&picture);
     draw_label(&picture, "exact", exact_height);
     draw_stripe(&picture, solution->best, exact_height);
     picture.y += row_gap;

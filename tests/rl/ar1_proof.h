@@ -26,8 +26,8 @@ typedef struct ar1_proof_policy {
     uint8_t action[AR1_PROOF_POINTS * AR1_POSITIONS];
 } ar1_proof_policy;
 
-// Of the recipe's market.
-static inline ar1_solution *ar1_proof_solve(void)
+// Of the recipe's market. discount: 0 is the recipe's.
+static inline ar1_solution *ar1_proof_solve(double discount)
 {
     rl_config *config = NULL;
     const env_class *kind = NULL;
@@ -36,7 +36,8 @@ static inline ar1_solution *ar1_proof_solve(void)
     expect_ok(rl_config_create(&config));
     expect_ok(rl_config_resolve(config, ar1_proof_recipe, NULL, 0));
     expect_ok(rl_config_env(config, &kind, &options));
-    expect_ok(ar1_solution_create(&solution, options, config->agent.gamma, AR1_PROOF_POINTS));
+    double gamma = discount > 0 ? discount : config->agent.gamma;
+    expect_ok(ar1_solution_create(&solution, options, gamma, AR1_PROOF_POINTS));
     rl_config_destroy(&config);
     return solution;
 }
@@ -59,13 +60,22 @@ static inline double ar1_proof_train(ar1_proof_policy *ret_policy, const proof_h
     return seconds;
 }
 
-// Mean reward of a policy, as a share of the best one's.
-static inline double ar1_proof_share(const ar1_solution *solution, const ar1_proof_policy *policy)
+// The largest mean reward a step of all policies: that of the best one where the future counts in
+// full, almost. The recipe's discount alone costs 0.07 %.
+static inline double ar1_proof_best_reward(void)
 {
-    double best, reward;
+    ar1_solution *solution = ar1_proof_solve(0.999);
+    double best;
     expect_ok(ar1_policy_reward(solution, solution->best, &best));
+    ar1_solution_destroy(&solution);
+    return best;
+}
+
+static inline double ar1_proof_reward(const ar1_solution *solution, const ar1_proof_policy *policy)
+{
+    double reward;
     expect_ok(ar1_policy_reward(solution, policy->action, &reward));
-    return reward / best;
+    return reward;
 }
 
 #endif

@@ -11,11 +11,12 @@ static const double least_share = 0.95;
 static void prove(size_t head)
 {
     static ar1_proof_policy policy;
-    ar1_solution *solution = ar1_proof_solve();
+    ar1_solution *solution = ar1_proof_solve(0);
+    double best = ar1_proof_best_reward();
     double least = INFINITY, sum = 0, seconds = 0;
     for (uint64_t seed = 1; seed <= PROOF_SEEDS; seed++) {
         seconds += ar1_proof_train(&policy, &ar1_proof_heads[head], seed, solution);
-        double share = ar1_proof_share(solution, &policy);
+        double share = ar1_proof_reward(solution, &policy) / best;
         least = share < least ? share : least;
         sum += share;
     }

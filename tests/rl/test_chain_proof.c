@@ -12,7 +12,7 @@ static const proof_head heads[] = {
     [NN_HEAD_SCALAR] = { "scalar", { NULL } },
     [NN_HEAD_CATEGORICAL] = { "categorical", { "optimizer.learning_rate", "1e-4" } },
     [NN_HEAD_TWO_HOT] = { "two-hot", { "optimizer.learning_rate", "1e-4" } },
-    [NN_HEAD_QUANTILE] = { "quantile", { "head.quantiles", "128", "train.batch_max", "256" } },
+    [NN_HEAD_QUANTILE] = { "quantile", { "train.batch_max", "256" } },
     [NN_HEAD_IMPLICIT_QUANTILE] = { "implicit-quantile",
                                     { "optimizer.learning_rate", "3e-4", "train.batch_max", "128",
                                       "head.quantiles", "16", "head.target_quantiles", "16" } },
