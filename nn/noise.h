@@ -16,7 +16,7 @@ typedef struct nn_noise nn_noise;
 gn_status nn_noise_create(nn_noise **ret_noise, const nn_layout *layout);
 void nn_noise_destroy(nn_noise **noise);
 
-// Draws e for every noisy layer, four words a number.
+// Draws e for every noisy layer, about a word a number.
 void nn_noise_draw(nn_noise *noise, gn_random *random);
 
 // Parameters with the noise drawn last; valid until the next call. Shapes: parameter and result:
