@@ -129,9 +129,23 @@ static void for_each_noisy(const nn_noise *noise, const float *base, const float
     }
 }
 
+// What has no noise; the rest is written by for_each_noisy, or not read by a network.
+static void copy_plain_layers(const nn_layout *layout, const float *parameter, float *ret_parameter)
+{
+    for (uint32_t i = 0; i < layout->layer_count; i++) {
+        const nn_layer *layer = &layout->layer[i];
+        if (layer->noisy)
+            continue;
+        size_t begin = layout->slice[layer->slice].offset, end = layout->size;
+        if (i + 1 < layout->layer_count)
+            end = layout->slice[layer[1].slice].offset;
+        memcpy(ret_parameter + begin, parameter + begin, (end - begin) * sizeof *parameter);
+    }
+}
+
 const float *nn_noise_apply(nn_noise *noise, const float *parameter)
 {
-    memcpy(noise->parameter, parameter, noise->layout.size * sizeof *parameter);
+    copy_plain_layers(&noise->layout, parameter, noise->parameter);
     for_each_noisy(noise, parameter, parameter, noise->parameter);
     return noise->parameter;
 }
