@@ -1,5 +1,5 @@
-// Environment steps a second of the whole training loop: CartPole with the recipe of
-// examples/cartpole-cleanrl.ini, timed once learning has started, at the final epsilon and without
+// Environment steps a second of the whole training loop: double DQN on CartPole with the recipe of
+// examples/cleanrl-dqn.ini, timed once learning has started, at the final epsilon and without
 // evaluation, with the replay store on disk (as it is by default) and in RAM only.
 //
 //     bench_cartpole [--config FILE] [--folder DIR] [--seconds S]      DIR, default cartpole-bench:
@@ -38,10 +38,10 @@ static void on_progress(void *user, const rl_progress *progress)
 static void measure(const char *name, const char *recipe, const char *folder,
                     const char *replay_path, double budget_s)
 {
-    const char *const flags[] = { "replay.path", replay_path };
+    const char *const flags[] = { "replay.path", replay_path, "agent.double_q", "true" };
     rl_config *config;
     bench_need(rl_config_create(&config));
-    bench_need(rl_config_resolve(config, recipe, flags, 1));
+    bench_need(rl_config_resolve(config, recipe, flags, 2));
     config->train.steps = STEPS_MAX;
     config->agent.epsilon_start = config->agent.epsilon_end;
     config->eval.every = 0;
@@ -60,7 +60,7 @@ static void measure(const char *name, const char *recipe, const char *folder,
 
 int main(int count, char **argument)
 {
-    const char *recipe = "examples/cartpole-cleanrl.ini", *folder = "cartpole-bench";
+    const char *recipe = "examples/cleanrl-dqn.ini", *folder = "cartpole-bench";
     double budget_s = 10;
     for (int i = 1; i < count; i += 2) {
         if (i + 1 < count && strcmp(argument[i], "--config") == 0) {

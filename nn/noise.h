@@ -16,11 +16,11 @@ typedef struct nn_noise nn_noise;
 gn_status nn_noise_create(nn_noise **ret_noise, const nn_layout *layout);
 void nn_noise_destroy(nn_noise **noise);
 
-// Draws e for every noisy layer, four words a number.
+// Draws e for every noisy layer, about a word a number.
 void nn_noise_draw(nn_noise *noise, gn_random *random);
 
-// Parameters with the noise drawn last; valid until the next call. Shapes: parameter and result:
-// [layout->size].
+// Parameters with the noise drawn last, for nn/net.h: deviations are left out, as 0. Valid until
+// the next call. Shapes: parameter and result: [layout->size].
 const float *nn_noise_apply(nn_noise *noise, const float *parameter);
 
 // Fills the gradients of the deviations from those of the noisy parameters, for the noise that was

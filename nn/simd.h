@@ -4,6 +4,7 @@
 #ifndef NN_SIMD_H
 #define NN_SIMD_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -89,6 +90,13 @@ NN_INLINE void nn_vector_store_part(float *ret_x, nn_vector x, size_t count)
 NN_INLINE nn_vector nn_vector_abs(nn_vector x)
 {
     return (nn_vector)((nn_mask)x & INT32_MAX);
+}
+
+NN_INLINE nn_vector nn_vector_sqrt(nn_vector x)
+{
+    for (int i = 0; i < NN_LANES; i++) // one instruction
+        x[i] = sqrtf(x[i]);
+    return x;
 }
 
 // x where it is above `least` or a NaN.

@@ -1,78 +1,115 @@
 #!/usr/bin/env python3
-"""Does it learn? Trains over several seeds and judges the outcome (make test-long).
+"""Does it learn? Trains over several seeds and judges the scores (make test-long).
 
-    scripts/test_learning.py GANNET
+    scripts/test_learning.py GANNET [WORD ...]
 
-A recipe passes a seed where the mean return of its last training episodes reaches the return asked
-for; the demo, where the agent ends above every baseline on bars it never saw. Prints a line a seed;
-fails where fewer seeds pass than asked for.
+Runs the rows whose name has all of the words: `rainbow`, or `dqn acrobot`. Prints a table with the
+mean score of each row, its 95 % interval (Student's t), and the processor time a seed takes; fails
+where a row misses its bar.
 """
 import json
 import os
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from collections import namedtuple
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SEEDS = range(1, 6)
-PASSES = 4  # of the seeds
 WINDOW = 100  # episodes
-RECIPES = [("examples/cartpole-cleanrl.ini", 450)]  # and the return to reach
+T_975 = {5: 2.776, 10: 2.262}  # Student's t by the number of seeds
+
+# score(gannet, seed, folder) is that of one seed. The mean over the seeds must reach the bar or,
+# where `passes` is given, that many of the seeds.
+Row = namedtuple("Row", "name score seeds bar passes", defaults=[None])
 
 
-def last_returns(run):
-    with open(run / "metrics.jsonl") as lines:
-        events = map(json.loads, lines)
-        return [event["return"] for event in events if event["type"] == "episode"][-WINDOW:]
+def gannet_train(gannet, folder, *flags):
+    subprocess.run([gannet, "train", *flags, "--out", folder / "run"], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def train_recipe(gannet, recipe, wanted, seed, folder):
-    """Whether the seed passes, and what it reached."""
-    subprocess.run([gannet, "train", "--config", ROOT / recipe, "--seed", str(seed),
-                    "--out", folder / "run"], check=True, stderr=subprocess.DEVNULL)
-    returns = last_returns(folder / "run")
-    mean = sum(returns) / len(returns)
-    return mean >= wanted, f"return {mean:.1f}, wanted {wanted}"
+def gannet_eval(gannet, folder, *flags):
+    return json.loads(subprocess.check_output([gannet, "eval", folder / "run", *flags, "--json"]))
 
 
-def train_demo(gannet, seed, folder):
-    """Whether the seed passes, and the total returns."""
+def recipe(name, env):
+    """Mean return of the last training episodes, exploration included."""
+    def score(gannet, seed, folder):
+        gannet_train(gannet, folder, "--config", ROOT / "examples" / name, "--env", env,
+                     "--seed", str(seed))
+        with open(folder / "run" / "metrics.jsonl") as lines:
+            events = map(json.loads, lines)
+            returns = [event["return"] for event in events if event["type"] == "episode"]
+        return statistics.mean(returns[-WINDOW:])
+    return score
+
+
+def solve_cartpole(gannet, seed, folder):
+    """Mean return of greedy episodes after 50,000 steps with default options."""
+    gannet_train(gannet, folder, "--env", "cartpole", "--agent", "control-dqn", "--steps", "50000",
+                 "--seed", str(seed))
+    return gannet_eval(gannet, folder, "--episodes", str(WINDOW))["agent"]["mean_return"]
+
+
+def beat_baselines(gannet, seed, folder):
+    """Total return on bars never seen, in percent, above that of the best baseline."""
     subprocess.run([ROOT / "scripts/demo.sh", str(seed), folder], check=True,
                    env={**os.environ, "GANNET": gannet},
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    result = json.loads(subprocess.check_output(
-        [gannet, "eval", folder / "run", "--split", "test", "--json"]))
-    agent = result["agent"]["total_return"]
-    best, name = max((figures["total_return"], name)
-                     for name, figures in result["baselines"].items())
-    return agent > best, f"agent {agent:+.1%}, best baseline {best:+.1%} ({name})"
+    result = gannet_eval(gannet, folder, "--split", "test")
+    baselines = [figures["total_return"] for figures in result["baselines"].values()]
+    return 100 * (result["agent"]["total_return"] - max(baselines))
 
 
-def judge(what, train):
-    """Whether enough seeds pass; train(seed, folder) tells of one."""
-    passed = 0
-    for seed in SEEDS:
+FIVE, TEN = range(1, 6), range(1, 11)
+# CleanRL's published means less one published standard deviation.
+PUBLISHED = {
+    "dqn": {"cartpole": 488.69 - 16.11, "acrobot": -91.54 - 7.20, "mountain-car": -194.95 - 8.48},
+    "c51": {"cartpole": 481.20 - 20.53, "acrobot": -87.70 - 5.52, "mountain-car": -166.38 - 27.94},
+}
+ROWS = [
+    Row("demo market", beat_baselines, FIVE, 0, passes=4),
+    Row("control-dqn cartpole", solve_cartpole, TEN, 475, passes=9),
+    *(Row(f"{agent} {env}", recipe(f"cleanrl-{agent}.ini", env), FIVE, bar)
+      for agent, bars in PUBLISHED.items() for env, bar in bars.items()),
+]
+
+
+def child_seconds():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def judge(gannet, row):
+    """Whether the row passes; prints its line."""
+    begin = child_seconds()
+    scores = []
+    for seed in row.seeds:
         with tempfile.TemporaryDirectory() as folder:
-            begin = time.monotonic()
-            good, outcome = train(seed, Path(folder))
-            seconds = time.monotonic() - begin
-        passed += good
-        print(f"{what} seed {seed}: {outcome}, {seconds:.1f} s", flush=True)
-    enough = passed >= PASSES
-    print(f"{what}: {'passed' if enough else 'FAILED'}, {passed} of {len(SEEDS)} seeds "
-          f"(wanted {PASSES})", flush=True)
-    return enough
+            scores.append(row.score(gannet, seed, Path(folder)))
+    seconds = (child_seconds() - begin) / len(scores)
+    mean = statistics.mean(scores)
+    half = T_975[len(scores)] * statistics.stdev(scores) / len(scores) ** 0.5
+    reached = sum(score >= row.bar for score in scores)
+    good = reached >= row.passes if row.passes else mean >= row.bar
+    bar = f"{row.bar:.1f}" + (f" in {row.passes}" if row.passes else "")
+    each = " ".join(f"{score:.1f}" for score in scores)
+    print(f"| {row.name:20} | {mean:7.1f} ± {half:5.1f} | {bar:>10} | {'yes' if good else 'NO':7} "
+          f"| {seconds:6.1f} | {each} |", flush=True)
+    return good
 
 
 def main():
-    gannet = str(Path(sys.argv[1]).resolve())
-    results = [judge("demo", lambda seed, folder: train_demo(gannet, seed, folder))]
-    for recipe, wanted in RECIPES:
-        results.append(judge(recipe, lambda seed, folder: train_recipe(gannet, recipe, wanted,
-                                                                       seed, folder)))
-    return not all(results)
+    gannet, words = str(Path(sys.argv[1]).resolve()), set(sys.argv[2:])
+    rows = [row for row in ROWS if words <= set(row.name.split())]
+    if not rows:
+        sys.exit("no row has these words; there are: " + ", ".join(row.name for row in ROWS))
+    print("| what                 | mean ± 95 %     |        bar | reached | s/seed | seeds |\n"
+          "|-|-:|-:|-|-:|-|")
+    return not all([judge(gannet, row) for row in rows])
 
 
 sys.exit(main())
