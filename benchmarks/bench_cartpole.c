@@ -1,6 +1,7 @@
 // Environment steps a second of the whole training loop: double DQN on CartPole with the recipe of
 // examples/cleanrl-dqn.ini, timed once learning has started, at the final epsilon and without
-// evaluation, with the replay store on disk (as it is by default) and in RAM only.
+// evaluation, with the replay store on disk (as it is by default) and in RAM only; and
+// examples/cleanrl-c51.ini.
 //
 //     bench_cartpole [--config FILE] [--folder DIR] [--seconds S]      DIR, default cartpole-bench:
 //     for the runs; removed
@@ -77,5 +78,6 @@ int main(int count, char **argument)
     }
     measure("train.cartpole.replay_disk", recipe, folder, "replay", budget_s);
     measure("train.cartpole.replay_ram", recipe, folder, "none", budget_s);
+    measure("train.cartpole.c51", "examples/cleanrl-c51.ini", folder, "replay", budget_s);
     return 0;
 }
