@@ -207,7 +207,8 @@ void replay_store_will_read(const replay_store *store, uint64_t offset, size_t s
 // --- generations
 
 // Deletes the entries numbered row * width + column whose row lies outside
-// [first[column], end[column]); NULL is no bound.
+// [first[column], end[column]); NULL is no bound. Without `end` it looks at no row that stays: each
+// page it touched would count as memory of this process.
 static int keep_rows(MDB_txn *txn, MDB_dbi database, uint64_t width, const uint64_t *first,
                      const uint64_t *end)
 {
@@ -215,10 +216,15 @@ static int keep_rows(MDB_txn *txn, MDB_dbi database, uint64_t width, const uint6
     int code = mdb_cursor_open(txn, database, &cursor);
     if (code != 0)
         return code;
+    uint64_t stop = end ? UINT64_MAX : 0; // row that stays, and all after it
+    for (uint64_t i = 0; i < width && !end; i++)
+        stop = first[i] > stop ? first[i] : stop;
     MDB_val key;
     code = mdb_cursor_get(cursor, &key, NULL, MDB_FIRST);
     while (code == 0) {
         uint64_t row = replay_key_number(key) / width, column = replay_key_number(key) % width;
+        if (row >= stop)
+            break;
         if ((first && row < first[column]) || (end && row >= end[column]))
             code = mdb_cursor_del(cursor, 0);
         if (code == 0)
