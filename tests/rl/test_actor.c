@@ -156,20 +156,20 @@ static void a_loaded_actor_goes_on_with_the_same_actions(void **state)
 
 // --- risk
 
-// Teaches a quantile head two actions: a sure 0.4, and 1 or 0 with equal chances (mean 0.5).
+// Teaches two actions: a sure 0.3, and 1 or 0 with equal chances (mean 0.5).
 static void teach(bench *b)
 {
     for (int i = 0; i < 40; i++) {
-        add_step(b, 0, LEFT, 0.4f, true, 1);
+        add_step(b, 0, LEFT, 0.3f, true, 1);
         add_step(b, 0, RIGHT, i % 2 ? 1 : 0, true, 1);
     }
-    learn(b, 1000);
+    learn(b, 1500);
 }
 
 #define RISK_STAGE(head, risk, level, aversion) \
     STAGE_OPEN("head.kind", head, "agent.risk", risk, "agent.risk_level", level, \
                "agent.risk_aversion", aversion, "head.v_min", "-1", "head.v_max", "2", \
-               "optimizer.learning_rate", "0.005", "train.batch", "32", "agent.epsilon_start", \
+               "optimizer.learning_rate", "0.002", "train.batch", "64", "agent.epsilon_start", \
                "0", "agent.epsilon_end", "0", "head.kappa", "0.1", "head.quantiles", "8", \
                "head.target_quantiles", "8")
 
@@ -180,10 +180,10 @@ static void risk_decides_between_mean_and_safety(void **state)
         const char *risk, *level, *aversion;
         int32_t best;
     } cases[] = {
-        { "mean", "0.25", "1", RIGHT }, // 0.5 against 0.4
-        { "cvar", "0.25", "1", LEFT }, // 0 against 0.4
+        { "mean", "0.25", "1", RIGHT }, // 0.5 against 0.3
+        { "cvar", "0.25", "1", LEFT }, // 0 against 0.3
         { "cvar", "1", "1", RIGHT }, // the mean again
-        { "mean-variance", "0.25", "1", LEFT }, // 0.5 - 0.25 against 0.4
+        { "mean-variance", "0.25", "1", LEFT }, // 0.5 - 0.25 against 0.3
         { "mean-variance", "0.25", "0.1", RIGHT },
     };
     static const char *const heads[] = { "quantile", "categorical", "implicit-quantile",

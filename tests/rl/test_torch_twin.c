@@ -410,35 +410,53 @@ static void append_floats(gn_text *out, const char *name, const float *value, si
     gn_text_append(out, "]");
 }
 
-static void append_normals(gn_text *out, const char *name, gn_random *random, size_t count)
+// The normal numbers e behind count factors f(e) = sign(e) sqrt(|e|), `stride` apart, times
+// `scale`.
+static void append_normals(gn_text *out, const char *name, const float *factor, size_t stride,
+                           double scale, size_t count)
 {
     gn_text_append(out, "\"%s\": [", name);
-    for (size_t i = 0; i < count; i++)
-        gn_text_append(out, "%s%.17g", i ? ", " : "", gn_random_normal(random));
+    for (size_t i = 0; i < count; i++) {
+        double f = factor[i * stride] * scale;
+        gn_text_append(out, "%s%.17g", i ? ", " : "", copysign(f * f, f));
+    }
     gn_text_append(out, "]");
 }
 
-// The standard normal numbers of each noisy layer, drawn once more: of its inputs, then of its
-// outputs.
+// The standard normal numbers of each noisy layer, of its inputs and of its outputs. With
+// deviations of 1 around 0 the bias is f(e) of the outputs, and a column of the weights that of the
+// inputs times one of them.
 static void append_noise(gn_text *out, const twin *t, int network)
 {
     const nn_layout *layout = rl_learner_layout(t->b.learner);
-    gn_random random = gn_random_stream(1, GN_RANDOM_NOISE, (uint32_t)network);
     const char *separator = "";
+    float *unit = NULL;
+    expect_ok(gn_alloc(&unit, layout->size, sizeof *unit));
+    for (uint32_t i = 0; i < layout->slice_count; i++)
+        for (size_t j = 0; j < nn_slice_size(&layout->slice[i]); j++)
+            unit[layout->slice[i].offset + j] = layout->slice[i].kind == NN_SLICE_DEVIATION;
+    const float *noisy = t->noise[network] ? nn_noise_apply(t->noise[network], unit) : NULL;
     gn_text_append(out, ",\n\"%s_noise\": {", network == ONLINE ? "online" : "target");
-    for (uint32_t i = 0; i < layout->layer_count; i++) {
+    for (uint32_t i = 0; noisy && i < layout->layer_count; i++) {
         const nn_layer *layer = &layout->layer[i];
-        const char *name = layout->slice[layer->slice].name; // "layer0.weight"
+        const nn_slice *slice = layout->slice + layer->slice; // "layer0.weight", "layer0.bias"
         if (!layer->noisy)
             continue;
-        gn_text_append(out, "%s\n\"%.*s\": {", separator, (int)strcspn(name, "."), name);
-        append_normals(out, "inputs", &random, layer->inputs);
+        const float *weight = noisy + slice[0].offset, *bias = noisy + slice[1].offset;
+        size_t largest = 0;
+        for (size_t j = 1; j < layer->outputs; j++)
+            largest = fabsf(bias[j]) > fabsf(bias[largest]) ? j : largest;
+        gn_text_append(out, "%s\n\"%.*s\": {", separator, (int)strcspn(slice->name, "."),
+                       slice->name);
+        append_normals(out, "inputs", weight + largest, layer->outputs, 1 / (double)bias[largest],
+                       layer->inputs);
         gn_text_append(out, ", ");
-        append_normals(out, "outputs", &random, layer->outputs);
+        append_normals(out, "outputs", bias, 1, 1, layer->outputs);
         gn_text_append(out, "}");
         separator = ",";
     }
     gn_text_append(out, "}");
+    gn_free(&unit);
 }
 
 static void compose_case(gn_text *out, const twin *t, const char *name)
