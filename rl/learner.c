@@ -298,7 +298,8 @@ static void choose_next(rl_learner *learner)
 }
 
 // Fills next_value, and next_out with the target network's outputs: of the actions that follow, or
-// with Munchausen of all. Quantiles are drawn for these, but even where the online network chooses.
+// with Munchausen of all. Quantiles are drawn for these, but even where an action is chosen: the
+// mean of a few drawn ones often belongs to another action.
 static gn_status run_next(rl_learner *learner, const float *online, const float *target,
                           nn_fractions fractions)
 {
@@ -307,7 +308,7 @@ static gn_status run_next(rl_learner *learner, const float *online, const float 
     size_t rows = learner->batch->size, actions = learner->layout.spec.actions;
     size_t width = width_of(learner, fractions);
     float *out = learner->next_out;
-    if (!agent->double_q) {
+    if (!agent->double_q && !is_implicit(learner)) {
         GN_TRY(run_all_actions(learner, target, observation, fractions, learner->next_value));
         if (agent->munchausen)
             return GN_OK;
@@ -317,8 +318,8 @@ static gn_status run_next(rl_learner *learner, const float *online, const float 
                     width * sizeof *out);
         return GN_OK;
     }
-    GN_TRY(run_all_actions(learner, online, observation, even_fractions(learner),
-                           learner->next_value));
+    GN_TRY(run_all_actions(learner, agent->double_q ? online : target, observation,
+                           even_fractions(learner), learner->next_value));
     if (agent->munchausen)
         return nn_net_forward(learner->net, target, observation, rows, fractions, out);
     choose_next(learner);

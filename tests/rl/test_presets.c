@@ -123,9 +123,9 @@ static double naive_loss(naive *n, const replay_batch *batch, size_t i, const fl
 
     outputs(n, target, next, fractions->next, target_width, next_out);
     means(n, next_out, target_width, value);
-    if (agent->double_q) {
+    if (agent->double_q || implicit(n)) {
         fractions_of(n, NULL, even_width, even);
-        outputs(n, online, next, even, even_width, out);
+        outputs(n, agent->double_q ? online : target, next, even, even_width, out);
         means(n, out, even_width, value);
     }
     for (int a = 0; a < ACTIONS; a++)

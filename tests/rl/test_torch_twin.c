@@ -226,6 +226,8 @@ static void compute_goals(twin *t)
     float value[ROWS * ACTIONS], old[ROWS * ACTIONS], reward[ROWS];
     float policy[ROWS * ACTIONS], bonus[ROWS * ACTIONS], old_policy[ACTIONS], log_policy[ACTIONS];
     forward(t, TARGET, NEXT, DRAWN_NEXT, next_out, value);
+    if (implicit(t))
+        forward(t, TARGET, NEXT, EVEN, out, value);
     if (agent->double_q) {
         memcpy(old, value, sizeof old);
         forward(t, ONLINE, NEXT, EVEN, out, value);

@@ -340,10 +340,8 @@ def update(case, folder):
 
     with torch.no_grad():
         next_out = target(following, fractions.get("next"))
-        if agent["double_q"]:
-            values = head.mean(online(following, fractions.get("even")))
-        else:
-            values = head.mean(next_out)
+        chooser = online if agent["double_q"] else target
+        values = head.mean(chooser(following, fractions.get("even")))
         policy, log_policy = policy_of(values, temperature)
         if agent["munchausen"]:
             old = head.mean(target(here, fractions.get("target_here")))
