@@ -15,7 +15,7 @@ typedef struct fixture {
     nn_layout layout;
     nn_noise *noise;
     float *parameter;
-    const nn_slice *bias;
+    size_t bias; // its offset
 } fixture;
 
 static fixture set_up(void)
@@ -25,8 +25,8 @@ static fixture set_up(void)
     expect_ok(nn_layout_create(&f.layout, &spec));
     expect_ok(nn_noise_create(&f.noise, &f.layout));
     expect_ok(gn_alloc(&f.parameter, f.layout.size, sizeof(float)));
-    f.bias = &f.layout.slice[f.layout.layer[0].slice + 1];
-    const nn_slice *deviation = f.bias + 2;
+    const nn_slice *bias = &f.layout.slice[f.layout.layer[0].slice + 1], *deviation = bias + 2;
+    f.bias = bias->offset;
     for (size_t i = 0; i < OUTPUTS; i++)
         f.parameter[deviation->offset + i] = 1;
     return f;
@@ -42,7 +42,7 @@ static void tear_down(fixture *f)
 static void draw(fixture *f, gn_random *random, double *ret_e)
 {
     nn_noise_draw(f->noise, random);
-    const float *factor = nn_noise_apply(f->noise, f->parameter) + f->bias->offset;
+    const float *factor = nn_noise_apply(f->noise, f->parameter) + f->bias;
     for (size_t i = 0; i < OUTPUTS; i++)
         ret_e[i] = (double)factor[i] * fabs((double)factor[i]);
 }
