@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "envs/saved_options.h"
+#include "envs/saved_state.h"
 
 // One copy. All fields are multiples of 8 bytes: no padding in saved bytes.
 typedef struct classic_copy {
@@ -119,8 +119,10 @@ void classic_save(const void *object, gn_blob *out)
 }
 
 // Far beyond what any of the problems reaches; dynamics need not bear more.
-static gn_status check_copies(const classic_env *env, const classic_copy *copy)
+static gn_status check_copies(const void *object, const void *copies)
 {
+    const classic_env *env = object;
+    const classic_copy *copy = copies;
     const double limit = 1000;
     for (uint32_t i = 0; i < env->copies; i++) {
         for (int k = 0; k < CLASSIC_STATE; k++) {
@@ -137,14 +139,6 @@ gn_status classic_load(void *object, gn_blob *in)
     classic_env *env = object;
     GN_TRY(saved_options_check(in, env->kind->name, env->kind->options, &env->options,
                                sizeof env->options));
-    classic_copy *loaded;
-    GN_TRY(gn_alloc(&loaded, env->copies, sizeof *loaded));
-    gn_blob_read(in, "classic.copies", loaded, env->copies * sizeof *loaded);
-    gn_status status = gn_blob_status(in);
-    if (status == GN_OK)
-        status = check_copies(env, loaded);
-    if (status == GN_OK)
-        memcpy(env->copy, loaded, env->copies * sizeof *loaded);
-    gn_free(&loaded);
-    return status;
+    return saved_copies_read(in, "classic.copies", env, env->copy, env->copies * sizeof *env->copy,
+                             check_copies);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "envs/saved_options.h"
+#include "envs/saved_state.h"
 
 static const env_field catch_fields[] = { { 0 } };
 
@@ -182,8 +182,10 @@ static void catch_save(const void *object, gn_blob *out)
     gn_blob_write(out, "catch.copies", env->copy, env->copies * sizeof *env->copy);
 }
 
-static gn_status check_copies(const catch_env *env, const catch_copy *copy)
+static gn_status check_copies(const void *object, const void *copies)
 {
+    const catch_env *env = object;
+    const catch_copy *copy = copies;
     uint64_t rows = (uint64_t)env->options.rows, columns = (uint64_t)env->options.columns;
     for (uint32_t i = 0; i < env->copies; i++) {
         if (copy[i].row >= rows - 1 || copy[i].column >= columns || copy[i].paddle >= columns)
@@ -196,16 +198,8 @@ static gn_status catch_load(void *object, gn_blob *in)
 {
     catch_env *env = object;
     GN_TRY(saved_options_check(in, "catch", catch_options, &env->options, sizeof env->options));
-    catch_copy *loaded;
-    GN_TRY(gn_alloc(&loaded, env->copies, sizeof *loaded));
-    gn_blob_read(in, "catch.copies", loaded, env->copies * sizeof *loaded);
-    gn_status status = gn_blob_status(in);
-    if (status == GN_OK)
-        status = check_copies(env, loaded);
-    if (status == GN_OK)
-        memcpy(env->copy, loaded, env->copies * sizeof *loaded);
-    gn_free(&loaded);
-    return status;
+    return saved_copies_read(in, "catch.copies", env, env->copy, env->copies * sizeof *env->copy,
+                             check_copies);
 }
 
 const env_class catch_class = {

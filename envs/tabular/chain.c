@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "envs/saved_options.h"
+#include "envs/saved_state.h"
 
 static const env_field chain_fields[] = { { "state", ENV_FIELD_U32, 0 }, { 0 } };
 
@@ -144,8 +144,10 @@ static void chain_save(const void *object, gn_blob *out)
     gn_blob_write(out, "chain.copies", env->copy, env->copies * sizeof *env->copy);
 }
 
-static gn_status check_copies(const chain_env *env, const chain_copy *copy)
+static gn_status check_copies(const void *object, const void *copies)
 {
+    const chain_env *env = object;
+    const chain_copy *copy = copies;
     for (uint32_t i = 0; i < env->copies; i++) {
         if (copy[i].state >= (uint64_t)env->options.states)
             return gn_fail(GN_ERR_CORRUPT, "chain.copies: the state of copy %u is outside", i);
@@ -157,16 +159,8 @@ static gn_status chain_load(void *object, gn_blob *in)
 {
     chain_env *env = object;
     GN_TRY(saved_options_check(in, "chain", chain_options, &env->options, sizeof env->options));
-    chain_copy *loaded;
-    GN_TRY(gn_alloc(&loaded, env->copies, sizeof *loaded));
-    gn_blob_read(in, "chain.copies", loaded, env->copies * sizeof *loaded);
-    gn_status status = gn_blob_status(in);
-    if (status == GN_OK)
-        status = check_copies(env, loaded);
-    if (status == GN_OK)
-        memcpy(env->copy, loaded, env->copies * sizeof *loaded);
-    gn_free(&loaded);
-    return status;
+    return saved_copies_read(in, "chain.copies", env, env->copy, env->copies * sizeof *env->copy,
+                             check_copies);
 }
 
 const env_class chain_class = {

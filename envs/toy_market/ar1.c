@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "envs/saved_options.h"
+#include "envs/saved_state.h"
 
 enum { OBSERVATION = 2, OBSERVATION_SIZE = OBSERVATION * sizeof(float) };
 
@@ -139,8 +139,10 @@ static void ar1_save(const void *object, gn_blob *out)
     gn_blob_write(out, "ar1.copies", env->copy, env->copies * sizeof *env->copy);
 }
 
-static gn_status check_copies(const ar1_env *env, const ar1_copy *copy)
+static gn_status check_copies(const void *object, const void *copies)
 {
+    const ar1_env *env = object;
+    const ar1_copy *copy = copies;
     for (uint32_t i = 0; i < env->copies; i++) {
         if (!isfinite(copy[i].signal) || copy[i].position < AR1_SHORT ||
             copy[i].position > AR1_LONG)
@@ -153,16 +155,8 @@ static gn_status ar1_load(void *object, gn_blob *in)
 {
     ar1_env *env = object;
     GN_TRY(saved_options_check(in, "ar1", ar1_options, &env->options, sizeof env->options));
-    ar1_copy *loaded;
-    GN_TRY(gn_alloc(&loaded, env->copies, sizeof *loaded));
-    gn_blob_read(in, "ar1.copies", loaded, env->copies * sizeof *loaded);
-    gn_status status = gn_blob_status(in);
-    if (status == GN_OK)
-        status = check_copies(env, loaded);
-    if (status == GN_OK)
-        memcpy(env->copy, loaded, env->copies * sizeof *loaded);
-    gn_free(&loaded);
-    return status;
+    return saved_copies_read(in, "ar1.copies", env, env->copy, env->copies * sizeof *env->copy,
+                             check_copies);
 }
 
 const env_class ar1_class = {

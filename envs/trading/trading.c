@@ -9,6 +9,7 @@
 
 #include "base/compress.h"
 #include "base/mem.h"
+#include "envs/saved_state.h"
 #include "envs/trading/chart.h"
 
 // What a step can lose at most, as a share of equity: keeps the logarithm finite at ruin.
@@ -403,8 +404,10 @@ static void trading_save(const void *object, gn_blob *out)
     gn_blob_write(out, "trading.copies", env->copy, env->copies * sizeof *env->copy);
 }
 
-static gn_status check_copies(const trading *env, const trading_copy *copy)
+static gn_status check_copies(const void *object, const void *copies)
 {
+    const trading *env = object;
+    const trading_copy *copy = copies;
     for (uint32_t i = 0; i < env->copies; i++) {
         if (copy[i].bar < env->first_bar || copy[i].bar > copy[i].last_bar ||
             copy[i].last_bar > env->last_bar || copy[i].record.bar != copy[i].bar)
@@ -423,16 +426,8 @@ static gn_status trading_load(void *object, gn_blob *in)
     if (identity != env->identity)
         return gn_fail(GN_ERR_CONFIG, "trading: the saved state is of other options, bars, "
                                       "features or another range");
-    trading_copy *loaded;
-    GN_TRY(gn_alloc(&loaded, env->copies, sizeof *loaded));
-    gn_blob_read(in, "trading.copies", loaded, env->copies * sizeof *loaded);
-    gn_status status = gn_blob_status(in);
-    if (status == GN_OK)
-        status = check_copies(env, loaded);
-    if (status == GN_OK)
-        memcpy(env->copy, loaded, env->copies * sizeof *loaded);
-    gn_free(&loaded);
-    return status;
+    return saved_copies_read(in, "trading.copies", env, env->copy, env->copies * sizeof *env->copy,
+                             check_copies);
 }
 
 trading_state trading_state_of(const void *object, uint32_t index)

@@ -1,7 +1,10 @@
-#include "envs/saved_options.h"
+#include "envs/saved_state.h"
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
 
 enum { NAME_SIZE = 64 };
 
@@ -42,4 +45,19 @@ gn_status saved_options_check(gn_blob *in, const char *name, const gn_option *op
                            option->key, there, here);
     }
     return GN_OK;
+}
+
+gn_status saved_copies_read(gn_blob *in, const char *section, const void *env, void *copies,
+                            size_t size, saved_copies_check check)
+{
+    void *loaded;
+    GN_TRY(gn_alloc(&loaded, 1, size));
+    gn_blob_read(in, section, loaded, size);
+    gn_status status = gn_blob_status(in);
+    if (status == GN_OK)
+        status = check(env, loaded);
+    if (status == GN_OK)
+        memcpy(copies, loaded, size);
+    gn_free(&loaded);
+    return status;
 }
