@@ -7,11 +7,6 @@
 // position has as many as there are rows.
 enum { COLUMNS = 256 };
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 // K: weights of an output.
 static size_t kernel_size(const nn_layer *layer)
 {
@@ -25,13 +20,13 @@ static size_t positions(const nn_layer *layer)
 
 static size_t positions_at_a_time(size_t rows)
 {
-    return larger(COLUMNS / rows, 1);
+    return nn_larger(COLUMNS / rows, 1);
 }
 
 size_t nn_convolve_scratch(const nn_layer *layer, size_t rows)
 {
-    size_t most = larger(COLUMNS, rows), k = kernel_size(layer), channels = layer->out.channels;
-    return nn_matmul_scratch(larger(larger(k, channels), most)) + k * most + k * channels;
+    size_t most = nn_larger(COLUMNS, rows), k = kernel_size(layer), channels = layer->out.channels;
+    return nn_matmul_scratch(nn_larger(nn_larger(k, channels), most)) + k * most + k * channels;
 }
 
 // --- between a picture and the columns
@@ -147,8 +142,9 @@ typedef struct arrays {
 static arrays split(const nn_convolve *c)
 {
     const nn_layer *layer = c->layer;
-    size_t most = larger(COLUMNS, c->n), k = kernel_size(layer);
-    float *column = c->scratch + nn_matmul_scratch(larger(larger(k, layer->out.channels), most));
+    size_t most = nn_larger(COLUMNS, c->n), k = kernel_size(layer);
+    float *column =
+        c->scratch + nn_matmul_scratch(nn_larger(nn_larger(k, layer->out.channels), most));
     return (arrays){ c->scratch, column, column + k * most };
 }
 

@@ -19,8 +19,8 @@ static size_t cosine_memory(const nn_layer *layer, size_t rows, size_t quantiles
 
 static size_t cosine_scratch(const nn_layer *layer, size_t rows, size_t quantiles)
 {
-    size_t longest = layer->outputs > layer->cosines ? layer->outputs : layer->cosines;
-    return nn_matmul_scratch(longest > rows * quantiles ? longest : rows * quantiles);
+    size_t longest = nn_larger(layer->outputs, layer->cosines);
+    return nn_matmul_scratch(nn_larger(longest, rows * quantiles));
 }
 
 // cos(k a) = 2 cos(a) cos((k - 1) a) - cos((k - 2) a), in double precision, for columns side by

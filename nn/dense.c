@@ -19,8 +19,7 @@ static nn_matrix transposed(nn_matrix m)
 static size_t dense_scratch(const nn_layer *layer, size_t rows, size_t quantiles)
 {
     (void)quantiles;
-    size_t longest = layer->inputs > layer->outputs ? layer->inputs : layer->outputs;
-    return nn_matmul_scratch(rows > longest ? rows : longest);
+    return nn_matmul_scratch(nn_larger(rows, nn_larger(layer->inputs, layer->outputs)));
 }
 
 static gn_status dense_forward(const nn_pass *pass)
@@ -56,7 +55,7 @@ void nn_sum_rows(const float *g, size_t rows, size_t n, float *ret_sum)
     }
 }
 
-static void sum_columns(const float *restrict g, size_t n, size_t columns, float *restrict ret_sum)
+void nn_sum_columns(const float *restrict g, size_t n, size_t columns, float *restrict ret_sum)
 {
     memset(ret_sum, 0, columns * sizeof *ret_sum);
     for (size_t i = 0; i < n; i++, g += columns)
@@ -96,7 +95,7 @@ static gn_status dense_backward(const nn_pass *pass)
     nn_matmul(inputs, outputs, n, pass->input, transposed(grad), none, false, grad_weight, outputs,
               pass->scratch);
     if (layer->rows_first)
-        sum_columns(g, n, outputs, grad_bias);
+        nn_sum_columns(g, n, outputs, grad_bias);
     else
         nn_sum_rows(g, outputs, n, grad_bias);
 

@@ -63,11 +63,22 @@ gn_status nn_layout_append(nn_layout *layout, nn_layer layer);
 void nn_layout_slice(nn_layout *layout, const char *layer, const char *name, nn_slice_kind kind,
                      uint32_t fan_in, const uint32_t shape[4]);
 
-// A dense layer with its slices; noisy where the spec says so and `noisy` is set.
+// A dense layer with its slices; noisy where the spec says so.
 gn_status nn_layout_dense(nn_layout *layout, const char *name, uint32_t outputs, bool relu);
 
 // Outputs of the last layer, or the inputs where there is none.
 uint32_t nn_layout_outputs(const nn_layout *layout);
+
+// Floats that `count` take, so that what follows them lies on a 64-byte boundary.
+static inline size_t nn_padded(size_t count)
+{
+    return (count + 15) / 16 * 16;
+}
+
+static inline size_t nn_larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
 
 // --- for running one
 
@@ -76,5 +87,8 @@ void nn_relu_backward(const float *output, size_t stride, size_t rows, size_t n,
 
 // ret_sum[i] = sum of row i of g [rows, n].
 void nn_sum_rows(const float *g, size_t rows, size_t n, float *ret_sum);
+
+// ret_sum[j] = sum of column j of g [n, columns].
+void nn_sum_columns(const float *g, size_t n, size_t columns, float *ret_sum);
 
 #endif

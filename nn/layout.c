@@ -12,8 +12,6 @@
 #include "nn/encoder.h"
 #include "nn/layer.h"
 
-enum { ALIGNMENT = 16 }; // floats in 64 bytes
-
 const gn_option nn_network_options[] = {
     GN_OPTION_CHOICE(nn_network_config, encoder, "none", nn_encoder_names,
                      "layers in front of the hidden ones"),
@@ -105,7 +103,7 @@ void nn_layout_slice(nn_layout *layout, const char *layer, const char *name, nn_
     slice->offset = layout->size;
     size_t count = nn_slice_size(slice);
     layout->parameters += count;
-    layout->size += (count + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    layout->size += nn_padded(count);
 }
 
 gn_status nn_layout_dense(nn_layout *layout, const char *name, uint32_t outputs, bool relu)

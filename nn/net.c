@@ -28,16 +28,11 @@ struct nn_net {
     float *scratch;
 };
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 // Hands out `count` floats of an arena, on a 64-byte boundary. With no arena it only counts.
 static float *take(float *arena, size_t *used, size_t count)
 {
     float *part = arena ? arena + *used : NULL;
-    *used += (count + 15) / 16 * 16;
+    *used += nn_padded(count);
     return part;
 }
 
@@ -52,16 +47,16 @@ static size_t place(nn_net *net)
         if (kind->memory)
             net->memory[i] = take(net->arena, &used, kind->memory(layer, rows, net->max_quantiles));
         if (kind->scratch)
-            scratch = larger(scratch, kind->scratch(layer, rows, net->max_quantiles));
+            scratch = nn_larger(scratch, kind->scratch(layer, rows, net->max_quantiles));
         if (kind == &nn_cosine)
             rows *= net->max_quantiles;
-        widest = larger(widest, layer->outputs);
+        widest = nn_larger(widest, layer->outputs);
         if (kind == &nn_wide_head) { // its outputs are the caller's
-            most = larger(most, rows * layer->width);
+            most = nn_larger(most, rows * layer->width);
             continue;
         }
         net->output[i] = take(net->arena, &used, rows * layer->outputs);
-        most = larger(most, rows * layer->outputs);
+        most = nn_larger(most, rows * layer->outputs);
     }
     for (int i = 0; i < 2; i++) {
         net->grad[i] = take(net->arena, &used, most);

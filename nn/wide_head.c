@@ -20,12 +20,6 @@
 #include "nn/layer.h"
 #include "nn/simd.h"
 
-// Floats that `count` take, so that what follows them lies on a 64-byte boundary.
-static size_t padded(size_t count)
-{
-    return (count + 15) / 16 * 16;
-}
-
 static size_t all_of(const nn_layer *layer)
 {
     return (size_t)layer->actions * layer->width;
@@ -40,7 +34,7 @@ static size_t wide_memory(const nn_layer *layer, size_t rows, size_t quantiles)
 {
     (void)rows;
     (void)quantiles;
-    return is_dueling(layer) ? padded((layer->inputs + (size_t)1) * all_of(layer)) : 0;
+    return is_dueling(layer) ? nn_padded((layer->inputs + (size_t)1) * all_of(layer)) : 0;
 }
 
 // --- rows in groups
@@ -55,8 +49,7 @@ typedef struct groups {
 
 static size_t longest_sum(const nn_layer *layer, size_t rows)
 {
-    size_t longest = layer->inputs > layer->width ? layer->inputs : layer->width;
-    return rows > longest ? rows : longest;
+    return nn_larger(rows, nn_larger(layer->inputs, layer->width));
 }
 
 // Cuts up the scratch; returns the floats it needs.
@@ -67,7 +60,7 @@ static size_t cut(const nn_layer *layer, size_t rows, float *scratch, groups *re
     size_t used = 0, at[5];
     for (int i = 0; i < 5; i++) {
         at[i] = used;
-        used += padded(sizes[i]);
+        used += nn_padded(sizes[i]);
     }
     if (scratch)
         *ret_groups = (groups){ .product = scratch + at[0],
@@ -257,14 +250,6 @@ static gn_status wide_forward(const nn_pass *pass)
     return GN_OK;
 }
 
-static void sum_columns(const float *restrict g, size_t n, size_t columns, float *restrict ret_sum)
-{
-    memset(ret_sum, 0, columns * sizeof *ret_sum);
-    for (size_t i = 0; i < n; i++, g += columns)
-        for (size_t j = 0; j < columns; j++)
-            ret_sum[j] += g[j];
-}
-
 static gn_status wide_backward(const nn_pass *pass)
 {
     const nn_layer *layer = pass->layer;
@@ -285,7 +270,7 @@ static gn_status wide_backward(const nn_pass *pass)
         const float *grad = g.output + first * width;
         nn_matmul(inputs, width, n, (nn_matrix){ x, 1, inputs }, (nn_matrix){ grad, width, 1 },
                   none, false, grad_weight + column, outputs, g.product);
-        sum_columns(grad, n, width, grad_bias + column);
+        nn_sum_columns(grad, n, width, grad_bias + column);
         if (pass->grad_input && n > 0) // x has been used
             nn_matmul(n, inputs, width, (nn_matrix){ grad, width, 1 },
                       (nn_matrix){ w.weight + a * width, 1, w.stride }, none, false, x, inputs,
