@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "nn/noise.h"
 #include "rl/choice.h"
+#include "rl/schedule.h"
 
 enum { NOISE_STREAM = 2 }; // the learner has the streams before
 
@@ -67,11 +68,9 @@ double rl_actor_epsilon(const rl_agent_config *agent, double progress)
 {
     double start = agent->epsilon_start, end = agent->epsilon_end;
     double share = agent->epsilon_fraction > 0 ? progress / agent->epsilon_fraction : 1;
-    if (share >= 1)
-        return end;
-    if (agent->epsilon_schedule == RL_EPSILON_EXPONENTIAL)
+    if (agent->epsilon_schedule == RL_EPSILON_EXPONENTIAL && share < 1)
         return start * pow(end / start, share);
-    return start + (end - start) * share;
+    return rl_linear(start, end, share);
 }
 
 static gn_status choose(rl_actor *actor, const float *parameter, uint32_t copy, int32_t *ret_action)

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "rl/evaluate.h"
+#include "rl/schedule.h"
 #include "rl/trainer_state.h"
 #include "shim/device.h"
 #include "shim/torch.h"
@@ -193,12 +194,6 @@ void rl_trainer_destroy(rl_trainer **trainer)
     gn_free(trainer);
 }
 
-// Linear from `start` to `end` while x goes from 0 to 1.
-static double linear(double start, double end, double x)
-{
-    return x >= 1 ? end : start + (end - start) * x;
-}
-
 // Share of the run that is done.
 static double progress_now(const rl_trainer *trainer)
 {
@@ -213,7 +208,7 @@ static double epsilon_now(const rl_trainer *trainer)
 static double beta_now(const rl_trainer *trainer)
 {
     const replay_config *replay = &trainer->config->replay;
-    return linear(replay->beta, replay->beta_final, progress_now(trainer));
+    return rl_linear(replay->beta, replay->beta_final, progress_now(trainer));
 }
 
 // Weighs the priorities by the exponent of now. In steps of a hundredth of the run, for every step
@@ -225,7 +220,7 @@ static gn_status follow_alpha(rl_trainer *trainer)
     if (!replay->prioritized || replay->alpha_final < 0)
         return GN_OK;
     return replay_buffer_set_alpha(trainer->buffer,
-                                   linear(replay->alpha, replay->alpha_final, progress));
+                                   rl_linear(replay->alpha, replay->alpha_final, progress));
 }
 
 static gn_status note_episode(rl_trainer *trainer, uint32_t copy)
