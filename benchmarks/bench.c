@@ -10,6 +10,16 @@
 
 enum { WARMUPS = 2, LINE_SIZE = 256 };
 
+double bench_seconds(int count, char **argument)
+{
+    if (count == 3 && strcmp(argument[1], "--seconds") == 0)
+        return atof(argument[2]);
+    if (count == 1)
+        return 1;
+    fprintf(stderr, "usage: %s [--seconds S]\n", argument[0]);
+    exit(2);
+}
+
 bench bench_begin(const char *name, const char *unit, double budget_s)
 {
     return (bench){ .name = name, .unit = unit, .budget_s = budget_s };

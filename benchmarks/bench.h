@@ -42,6 +42,10 @@ void bench_sample(bench *run, double value);
 // Prints the JSON line. `run->name` may be anything without quotes.
 void bench_report(bench *run);
 
+// The budget in seconds of a program whose only flag is --seconds S; 1 without it. Anything else
+// ends the program with its usage.
+double bench_seconds(int count, char **argument);
+
 // Lets this thread, and those it creates from now on, run on every core the machine has.
 void bench_free_cores(void);
 

@@ -8,7 +8,6 @@
 //     bench_encoder [--seconds S]
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -120,13 +119,7 @@ static void measure_case(size_t index, double budget_s)
 
 int main(int count, char **argument)
 {
-    double budget_s = 1;
-    if (count == 3 && strcmp(argument[1], "--seconds") == 0) {
-        budget_s = atof(argument[2]);
-    } else if (count != 1) {
-        fprintf(stderr, "usage: %s [--seconds S]\n", argument[0]);
-        return 2;
-    }
+    double budget_s = bench_seconds(count, argument);
     bench_need(torch_set_threads(1));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         measure_case(i, budget_s);

@@ -4,8 +4,6 @@
 //     bench_head [--seconds S]
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "base/random.h"
@@ -133,13 +131,7 @@ static void measure(nn_head_kind kind, double budget_s)
 
 int main(int count, char **argument)
 {
-    double budget_s = 1;
-    if (count == 3 && strcmp(argument[1], "--seconds") == 0) {
-        budget_s = atof(argument[2]);
-    } else if (count != 1) {
-        fprintf(stderr, "usage: %s [--seconds S]\n", argument[0]);
-        return 2;
-    }
+    double budget_s = bench_seconds(count, argument);
     for (int kind = NN_HEAD_SCALAR; kind <= NN_HEAD_GAUSSIAN_MIXTURE; kind++)
         measure((nn_head_kind)kind, budget_s);
     return 0;

@@ -4,9 +4,6 @@
 //     bench_rank_weights [--seconds S]
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/random.h"
 #include "benchmarks/bench.h"
@@ -16,13 +13,7 @@ enum { ITEMS = 1000000 };
 
 int main(int count, char **argument)
 {
-    double budget_s = 1;
-    if (count == 3 && strcmp(argument[1], "--seconds") == 0) {
-        budget_s = atof(argument[2]);
-    } else if (count != 1) {
-        fprintf(stderr, "usage: %s [--seconds S]\n", argument[0]);
-        return 2;
-    }
+    double budget_s = bench_seconds(count, argument);
     static float priority[ITEMS], next[ITEMS];
     static double weight[ITEMS];
     gn_random random = gn_random_stream(1, GN_RANDOM_TEST, 0);

@@ -5,7 +5,6 @@
 //     bench_state_cache [--seconds S]
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/random.h"
@@ -83,13 +82,7 @@ static void measure(size_t value_size, double budget_s)
 
 int main(int count, char **argument)
 {
-    double budget_s = 1;
-    if (count == 3 && strcmp(argument[1], "--seconds") == 0) {
-        budget_s = atof(argument[2]);
-    } else if (count != 1) {
-        fprintf(stderr, "usage: %s [--seconds S]\n", argument[0]);
-        return 2;
-    }
+    double budget_s = bench_seconds(count, argument);
     measure(FRAME, budget_s);
     measure(SMALL, budget_s);
     return 0;

@@ -5,8 +5,6 @@
 //     bench_sum_tree_cuda [--seconds S]
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "base/random.h"
@@ -119,13 +117,7 @@ static void measure_tree(const cuda_runtime *cuda, size_t millions, size_t n, do
 
 int main(int count, char **argument)
 {
-    double budget_s = 1;
-    if (count == 3 && strcmp(argument[1], "--seconds") == 0) {
-        budget_s = atof(argument[2]);
-    } else if (count != 1) {
-        fprintf(stderr, "usage: %s [--seconds S]\n", argument[0]);
-        return 2;
-    }
+    double budget_s = bench_seconds(count, argument);
     const cuda_runtime *cuda;
     gn_status status = cuda_open(&cuda, NULL, 0);
     if (status == GN_ERR_UNSUPPORTED) {
