@@ -207,4 +207,24 @@ static inline void learn(bench *b, int updates)
     }
 }
 
+// Creating a learner for the chain until no allocation fails: each failure leaves nothing behind.
+static inline void expect_create_survives(const rl_config *config)
+{
+    rl_learner *learner = NULL;
+    env_spec spec;
+    gn_status status = GN_ERR_MEMORY;
+    chain_spec(NULL, &spec);
+    uint64_t live = gn_mem_live();
+    for (uint64_t n = 1; status != GN_OK; n++) {
+        gn_mem_fail_at(n);
+        status = rl_learner_create(&learner, config, &spec);
+        gn_mem_fail_at(0);
+        assert_true(status == GN_OK || status == GN_ERR_MEMORY);
+        if (status != GN_OK)
+            assert_int_equal(gn_mem_live(), live);
+    }
+    rl_learner_destroy(&learner);
+    assert_int_equal(gn_mem_live(), live);
+}
+
 #endif

@@ -314,21 +314,7 @@ static void a_failed_allocation_leaves_nothing_behind(void **state)
         rl_config *config =
             CONFIG_OF("run.env", "cartpole", "run.agent", preset->name, "network.hidden", "8,8",
                       "train.batch", "4", "network.encoder", "none");
-        rl_learner *learner = NULL;
-        env_spec spec;
-        gn_status status = GN_ERR_MEMORY;
-        chain_spec(NULL, &spec);
-        uint64_t live = gn_mem_live();
-        for (uint64_t n = 1; status != GN_OK; n++) {
-            gn_mem_fail_at(n);
-            status = rl_learner_create(&learner, config, &spec);
-            gn_mem_fail_at(0);
-            assert_true(status == GN_OK || status == GN_ERR_MEMORY);
-            if (status != GN_OK)
-                assert_int_equal(gn_mem_live(), live);
-        }
-        rl_learner_destroy(&learner);
-        assert_int_equal(gn_mem_live(), live);
+        expect_create_survives(config);
         rl_config_destroy(&config);
     }
 }
