@@ -15,7 +15,7 @@ static const cli_flag flags[] = {
     { "--out", "DIR", NULL, "folder of the run (default runs/ENV-AGENT-SEED)" },
     { "--steps", "N", "train.steps", "environment steps in total" },
     { "--seed", "S", "run.seed", "seed of every random stream" },
-    { "--device", "D", "run.device", "cpu, cuda or auto" },
+    { "--device", "D", "run.device", "cpu, cuda, cuda:N, torch or auto" },
     { 0 },
 };
 

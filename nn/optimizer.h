@@ -6,6 +6,7 @@
 
 #include "base/blob.h"
 #include "base/option.h"
+#include "shim/torch.h"
 
 // Section [optimizer].
 typedef struct nn_optimizer_config {
@@ -34,6 +35,11 @@ typedef struct nn_optimizer nn_optimizer;
 // and moments of its own.
 gn_status nn_optimizer_create(nn_optimizer **ret_optimizer, const nn_optimizer_config *config,
                               float *parameter, float *gradient, size_t size);
+
+// The same on a device: parameter and gradient are the caller's tensors there.
+gn_status nn_optimizer_create_on(nn_optimizer **ret_optimizer, const nn_optimizer_config *config,
+                                 torch_tensor *parameter, torch_tensor *gradient, size_t size,
+                                 device on);
 void nn_optimizer_destroy(nn_optimizer **optimizer);
 
 // Steps from now on come from batches with `ratio` times the rows learning_rate was chosen for; 1
@@ -44,7 +50,7 @@ void nn_optimizer_set_batch_ratio(nn_optimizer *optimizer, double ratio);
 // norm before. Errors: GN_ERR_NUMERIC if the norm is not finite; then no parameter changed.
 gn_status nn_optimizer_step(nn_optimizer *optimizer, double *ret_norm);
 
-void nn_optimizer_save(const nn_optimizer *optimizer, gn_blob *out);
+gn_status nn_optimizer_save(const nn_optimizer *optimizer, gn_blob *out);
 gn_status nn_optimizer_load(nn_optimizer *optimizer, gn_blob *in);
 
 // target = tau * online + (1 - tau) * target; tau = 1 is a copy.

@@ -93,6 +93,7 @@ gn_status rl_actor_choose(rl_actor *actor, double progress, int32_t *ret_action)
 {
     const env_spec *spec = vec_env_spec(actor->env);
     double epsilon = rl_actor_epsilon(actor->agent, progress);
+    GN_TRY(rl_learner_fetch(actor->learner));
     const float *parameter = rl_learner_parameters(actor->learner);
     if (actor->noise) {
         nn_noise_draw(actor->noise, &actor->noise_random);

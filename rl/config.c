@@ -12,7 +12,10 @@ static const gn_option run_options[] = {
     GN_OPTION_TEXT(rl_run_config, data, "", "bars file, for environments that trade"),
     GN_OPTION_TEXT(rl_run_config, agent, "dueling-dqn", "agent preset (gannet agents)"),
     GN_OPTION_INT(rl_run_config, seed, "1", 0, 9e15, "seed of every random stream"),
-    GN_OPTION_TEXT(rl_run_config, device, "auto", "where the networks compute: cpu, cuda or auto"),
+    GN_OPTION_TEXT(
+        rl_run_config, device, "auto",
+        "where the networks learn: cpu, cuda, cuda:N, torch (the CPU by LibTorch), or auto: "
+        "cuda for networks with an encoder where there is a device, else cpu"),
     { 0 },
 };
 

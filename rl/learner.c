@@ -22,22 +22,19 @@
 #include "base/mem.h"
 #include "envs/observe.h"
 #include "nn/head.h"
-#include "nn/noise.h"
+#include "nn/model.h"
 #include "rl/batch_size.h"
 #include "rl/choice.h"
 
 // Streams of the quantile fractions: of sampled steps and of what followed them.
 enum { FRACTIONS_HERE, FRACTIONS_NEXT, FRACTIONS };
-enum { NOISE_ONLINE, NOISE_TARGET, NOISES };
 
 struct rl_learner {
     rl_agent_config agent;
     nn_risk risk;
     nn_head head;
     nn_layout layout;
-    nn_net *net;
-    nn_optimizer *optimizer;
-    float *online, *target, *gradient; // [layout.size]
+    nn_model *model;
 
     size_t usual_batch, largest_batch; // usual: the one learning_rate is for
     const replay_batch *batch; // of the last update, of the size B
@@ -51,13 +48,12 @@ struct rl_learner {
     float *policy, *bonus; // [B, A]
     float *reward; // [B] with what Munchausen adds
     float *goal, *error, *grad_out; // [B, T], [B], [B, W]
-    float *half_grad_out, *half_gradient; // [B, W], [layout.size]; NULL: never measured
+    float *half_grad_out; // [B, W]; NULL: never measured
 
     float *fraction[FRACTIONS]; // [B, quantiles]; implicit quantiles only
     float *even_fraction; // [B, acting quantiles] the same for each row: midpoints
     gn_random fraction_random[FRACTIONS];
-    nn_noise *noise[NOISES]; // NULL unless agent.noisy
-    gn_random noise_random[NOISES];
+    gn_random noise_random[NN_WHICH];
 };
 
 // --- creation
@@ -102,16 +98,13 @@ static size_t widest(const nn_head *head)
 
 static gn_status allocate(rl_learner *learner, bool measures)
 {
-    size_t rows = learner->largest_batch, size = learner->layout.size;
+    size_t rows = learner->largest_batch;
     size_t inputs = learner->layout.spec.inputs, actions = learner->layout.spec.actions;
     size_t width = widest(&learner->head), quantiles = is_implicit(learner) ? width : 0;
     const struct {
         float **block;
         size_t count;
     } blocks[] = {
-        { &learner->online, size },
-        { &learner->target, size },
-        { &learner->gradient, size },
         { &learner->observation, rows * inputs },
         { &learner->next_observation, rows * inputs },
         { &learner->out, rows * width },
@@ -125,7 +118,6 @@ static gn_status allocate(rl_learner *learner, bool measures)
         { &learner->error, rows },
         { &learner->grad_out, rows * width },
         { &learner->half_grad_out, measures ? rows * width : 0 },
-        { &learner->half_gradient, measures ? size : 0 },
         { &learner->fraction[FRACTIONS_HERE], rows * quantiles },
         { &learner->fraction[FRACTIONS_NEXT], rows * quantiles },
         { &learner->even_fraction, rows * quantiles },
@@ -137,22 +129,19 @@ static gn_status allocate(rl_learner *learner, bool measures)
     return GN_OK;
 }
 
-static gn_status create_randomness(rl_learner *learner, uint64_t seed)
+static void create_randomness(rl_learner *learner, uint64_t seed)
 {
     size_t even = (size_t)learner->head.config.acting_quantiles;
     for (uint32_t i = 0; i < FRACTIONS; i++)
         learner->fraction_random[i] = gn_random_stream(seed, GN_RANDOM_FRACTION, i);
     for (size_t i = 0; is_implicit(learner) && i < learner->largest_batch * even; i++)
         learner->even_fraction[i] = ((float)(i % even) + 0.5f) / (float)even;
-    for (uint32_t i = 0; i < NOISES; i++) {
+    for (uint32_t i = 0; i < NN_WHICH; i++)
         learner->noise_random[i] = gn_random_stream(seed, GN_RANDOM_NOISE, i);
-        if (learner->agent.noisy)
-            GN_TRY(nn_noise_create(&learner->noise[i], &learner->layout));
-    }
-    return GN_OK;
 }
 
-static gn_status create(rl_learner *learner, const rl_config *config, const env_spec *env)
+static gn_status create(rl_learner *learner, const rl_config *config, const env_spec *env,
+                        device on)
 {
     uint64_t seed = (uint64_t)config->run.seed;
     learner->agent = config->agent;
@@ -165,23 +154,25 @@ static gn_status create(rl_learner *learner, const rl_config *config, const env_
     nn_spec spec = spec_of(config, &learner->head, env);
     GN_TRY(nn_spec_configure(&spec, &config->network));
     GN_TRY(nn_layout_create(&learner->layout, &spec));
-    GN_TRY(nn_net_create(&learner->net, &learner->layout, learner->largest_batch,
-                         widest(&learner->head)));
-    GN_TRY(allocate(learner, config->train.batch_schedule == RL_BATCH_AUTO));
-    GN_TRY(create_randomness(learner, seed));
-    GN_TRY(nn_optimizer_create(&learner->optimizer, &config->optimizer, learner->online,
-                               learner->gradient, learner->layout.size));
+    bool measures = config->train.batch_schedule == RL_BATCH_AUTO;
+    const nn_model_config model = { .on = on,
+                                    .optimizer = config->optimizer,
+                                    .max_batch = learner->largest_batch,
+                                    .max_quantiles = widest(&learner->head),
+                                    .halves = measures };
     gn_random random = gn_random_stream(seed, GN_RANDOM_INIT, 0);
-    nn_layout_initialise(&learner->layout, &random, learner->online);
-    nn_target_update(learner->target, learner->online, learner->layout.size, 1);
+    GN_TRY(nn_model_create(&learner->model, &learner->layout, &model, &random));
+    GN_TRY(allocate(learner, measures));
+    create_randomness(learner, seed);
     return GN_OK;
 }
 
-gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config, const env_spec *spec)
+gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config, const env_spec *spec,
+                            device on)
 {
     rl_learner *learner = NULL;
     GN_TRY(gn_alloc(&learner, 1, sizeof *learner));
-    gn_status status = create(learner, config, spec);
+    gn_status status = create(learner, config, spec, on);
     if (status == GN_OK)
         *ret_learner = learner;
     else
@@ -194,14 +185,8 @@ void rl_learner_destroy(rl_learner **learner)
     rl_learner *self = *learner;
     if (!self)
         return;
-    nn_optimizer_destroy(&self->optimizer);
-    nn_net_destroy(&self->net);
-    for (int i = 0; i < NOISES; i++)
-        nn_noise_destroy(&self->noise[i]);
+    nn_model_destroy(&self->model);
     float **const blocks[] = {
-        &self->online,
-        &self->target,
-        &self->gradient,
         &self->observation,
         &self->next_observation,
         &self->out,
@@ -215,7 +200,6 @@ void rl_learner_destroy(rl_learner **learner)
         &self->error,
         &self->grad_out,
         &self->half_grad_out,
-        &self->half_gradient,
         &self->fraction[FRACTIONS_HERE],
         &self->fraction[FRACTIONS_NEXT],
         &self->even_fraction,
@@ -263,25 +247,21 @@ static void expected_values(const rl_learner *learner, const float *out, size_t 
     nn_head_values(&learner->head, out, rows, width, &mean, learner->agent.rescale, ret_value);
 }
 
-// A network's parameters for this update, with noise drawn for it if it has any.
-static const float *draw_parameters(rl_learner *learner, int which)
+// Noise for a network's passes of this update.
+static gn_status draw_noise(rl_learner *learner, nn_which which)
 {
-    const float *parameter = which == NOISE_ONLINE ? learner->online : learner->target;
-    if (!learner->noise[which])
-        return parameter;
-    nn_noise_draw(learner->noise[which], &learner->noise_random[which]);
-    return nn_noise_apply(learner->noise[which], parameter);
+    return nn_model_draw_noise(learner->model, which, &learner->noise_random[which]);
 }
 
 // --- the target
 
 // Expected values of all actions; their outputs stay in next_out.
-static gn_status run_all_actions(rl_learner *learner, const float *parameter,
-                                 const float *observation, nn_fractions fractions, float *ret_value)
+static gn_status run_all_actions(rl_learner *learner, nn_which which, const float *observation,
+                                 nn_fractions fractions, float *ret_value)
 {
     size_t rows = learner->batch->size, actions = learner->layout.spec.actions;
-    GN_TRY(
-        nn_net_forward(learner->net, parameter, observation, rows, fractions, learner->next_out));
+    GN_TRY(nn_model_forward(learner->model, which, observation, rows, fractions, NULL,
+                            learner->next_out));
     expected_values(learner, learner->next_out, rows * actions, width_of(learner, fractions),
                     ret_value);
     return GN_OK;
@@ -300,8 +280,7 @@ static void choose_next(rl_learner *learner)
 // Fills next_value, and next_out with the target network's outputs: of the actions that follow, or
 // with Munchausen of all. Quantiles are drawn for these, but even where an action is chosen: the
 // mean of a few drawn ones often belongs to another action.
-static gn_status run_next(rl_learner *learner, const float *online, const float *target,
-                          nn_fractions fractions)
+static gn_status run_next(rl_learner *learner, nn_fractions fractions)
 {
     const rl_agent_config *agent = &learner->agent;
     const float *observation = learner->next_observation;
@@ -309,7 +288,7 @@ static gn_status run_next(rl_learner *learner, const float *online, const float 
     size_t width = width_of(learner, fractions);
     float *out = learner->next_out;
     if (!agent->double_q && !is_implicit(learner)) {
-        GN_TRY(run_all_actions(learner, target, observation, fractions, learner->next_value));
+        GN_TRY(run_all_actions(learner, NN_TARGET, observation, fractions, learner->next_value));
         if (agent->munchausen)
             return GN_OK;
         choose_next(learner);
@@ -318,13 +297,12 @@ static gn_status run_next(rl_learner *learner, const float *online, const float 
                     width * sizeof *out);
         return GN_OK;
     }
-    GN_TRY(run_all_actions(learner, agent->double_q ? online : target, observation,
+    GN_TRY(run_all_actions(learner, agent->double_q ? NN_ONLINE : NN_TARGET, observation,
                            even_fractions(learner), learner->next_value));
-    if (agent->munchausen)
-        return nn_net_forward(learner->net, target, observation, rows, fractions, out);
-    choose_next(learner);
-    return nn_net_forward_chosen(learner->net, target, observation, rows, fractions,
-                                 learner->next_action, out);
+    if (!agent->munchausen)
+        choose_next(learner);
+    return nn_model_forward(learner->model, NN_TARGET, observation, rows, fractions,
+                            agent->munchausen ? NULL : learner->next_action, out);
 }
 
 // Fills policy, bonus and reward.
@@ -347,17 +325,17 @@ static void soften(rl_learner *learner)
 }
 
 // Fills goal. ret_width: floats of a goal.
-static gn_status compute_goals(rl_learner *learner, const float *online, size_t *ret_width)
+static gn_status compute_goals(rl_learner *learner, size_t *ret_width)
 {
     const replay_batch *batch = learner->batch;
-    const float *target = draw_parameters(learner, NOISE_TARGET);
     bool munchausen = learner->agent.munchausen;
+    GN_TRY(draw_noise(learner, NN_TARGET));
     if (munchausen)
-        GN_TRY(run_all_actions(learner, target, learner->observation,
+        GN_TRY(run_all_actions(learner, NN_TARGET, learner->observation,
                                draw_fractions(learner, FRACTIONS_NEXT, batch->size),
                                learner->value));
     nn_fractions fractions = draw_fractions(learner, FRACTIONS_NEXT, batch->size);
-    GN_TRY(run_next(learner, online, target, fractions));
+    GN_TRY(run_next(learner, fractions));
     if (munchausen)
         soften(learner);
     const nn_backup backup = { .n = batch->size,
@@ -376,49 +354,22 @@ static gn_status compute_goals(rl_learner *learner, const float *online, size_t 
 
 // --- the update
 
-static gn_status backward(rl_learner *learner, const float *parameter, const float *grad_out,
-                          float *ret_gradient)
-{
-    GN_TRY(nn_net_backward(learner->net, parameter, learner->observation, learner->batch->action,
-                           grad_out, learner->batch->size, ret_gradient));
-    if (learner->noise[NOISE_ONLINE])
-        nn_noise_backward(learner->noise[NOISE_ONLINE], ret_gradient);
-    return GN_OK;
-}
-
-// |a|^2 + |whole - a|^2; the sums run side by side so that they fill vectors. size: a multiple of
-// LANES.
-static double sum_of_squares(const float *a, const float *whole, size_t size)
-{
-    enum { LANES = 16 };
-    double lane[LANES] = { 0 }, sum = 0;
-    for (size_t i = 0; i < size; i += LANES) {
-        for (size_t j = 0; j < LANES; j++) {
-            double x = a[i + j], y = (double)whole[i + j] - x;
-            lane[j] += x * x + y * y;
-        }
-    }
-    for (size_t j = 0; j < LANES; j++)
-        sum += lane[j];
-    return sum;
-}
-
 // Mean of the squared norms of the gradients of the two halves of a batch. The even rows are one,
 // the odd rows the other: prioritized replay draws in the order of its slots, so that the first
 // rows are not steps like the last ones. The second gradient is what the first leaves of the whole
 // one. width: outputs of a step.
-static gn_status measure_halves(rl_learner *learner, const float *parameter, size_t width,
-                                double *ret_square)
+static gn_status measure_halves(rl_learner *learner, size_t width, double *ret_square)
 {
+    double square;
     size_t rows = learner->batch->size;
     memcpy(learner->half_grad_out, learner->grad_out, rows * width * sizeof *learner->grad_out);
     for (size_t i = 1; i < rows; i += 2)
         memset(learner->half_grad_out + i * width, 0, width * sizeof *learner->grad_out);
-    GN_TRY(backward(learner, parameter, learner->half_grad_out, learner->half_gradient));
+    GN_TRY(nn_model_half_square(learner->model, learner->observation, learner->batch->action,
+                                learner->half_grad_out, rows, &square));
     // Both were divided by the rows of the whole batch: the means over the halves are twice as
     // long.
-    *ret_square =
-        4 * sum_of_squares(learner->half_gradient, learner->gradient, learner->layout.size) / 2;
+    *ret_square = 4 * square / 2;
     return GN_OK;
 }
 
@@ -427,7 +378,7 @@ static gn_status check_plan(const rl_learner *learner, const rl_update_plan *pla
     if (plan->batch < 1 || plan->batch > learner->largest_batch)
         return gn_fail(GN_ERR_ARG, "rl_learner_update: a batch of %llu steps is not in 1..%zu",
                        (unsigned long long)plan->batch, learner->largest_batch);
-    if (plan->measure && (plan->batch % 2 || !learner->half_gradient))
+    if (plan->measure && (plan->batch % 2 || !learner->half_grad_out))
         return gn_fail(GN_ERR_ARG,
                        "rl_learner_update: halves of a batch of %llu steps: it must be even, and "
                        "train.batch_schedule auto",
@@ -452,8 +403,8 @@ static gn_status take_batch(rl_learner *learner, replay_sampler *sampler, const 
 
 // The online network's outputs of the sampled steps, whose activations stay for the backward pass;
 // their loss and gradients. goal_width: floats of a goal.
-static gn_status compute_loss(rl_learner *learner, const float *parameter, nn_fractions fractions,
-                              size_t goal_width, rl_update *update)
+static gn_status compute_loss(rl_learner *learner, nn_fractions fractions, size_t goal_width,
+                              rl_update *update)
 {
     const replay_batch *batch = learner->batch;
     const nn_head_batch head_batch = {
@@ -467,8 +418,8 @@ static gn_status compute_loss(rl_learner *learner, const float *parameter, nn_fr
         .ret_error = learner->error,
         .ret_grad = learner->grad_out,
     };
-    GN_TRY(nn_net_forward_chosen(learner->net, parameter, learner->observation, batch->size,
-                                 fractions, batch->action, learner->out));
+    GN_TRY(nn_model_forward(learner->model, NN_ONLINE, learner->observation, batch->size, fractions,
+                            batch->action, learner->out));
     update->loss = nn_head_loss(&learner->head, &head_batch);
     expected_values(learner, learner->out, batch->size, head_batch.width, learner->value);
     for (size_t i = 0; i < batch->size; i++)
@@ -485,27 +436,26 @@ gn_status rl_learner_update(rl_learner *learner, replay_sampler *sampler, const 
     GN_TRY(check_plan(learner, plan));
     GN_TRY(take_batch(learner, sampler, env, plan, random));
     size_t rows = learner->batch->size, goal_width = 0;
-    nn_optimizer_set_batch_ratio(learner->optimizer, (double)rows / (double)learner->usual_batch);
-
     rl_update update = { 0 };
-    const float *parameter = draw_parameters(learner, NOISE_ONLINE);
-    GN_TRY(compute_goals(learner, parameter, &goal_width));
+    GN_TRY(draw_noise(learner, NN_ONLINE));
+    GN_TRY(compute_goals(learner, &goal_width));
     nn_fractions fractions = draw_fractions(learner, FRACTIONS_HERE, rows);
-    GN_TRY(compute_loss(learner, parameter, fractions, goal_width, &update));
-    GN_TRY(backward(learner, parameter, learner->grad_out, learner->gradient));
+    GN_TRY(compute_loss(learner, fractions, goal_width, &update));
+    GN_TRY(nn_model_backward(learner->model, learner->observation, learner->batch->action,
+                             learner->grad_out, rows));
     if (plan->measure && rows == plan->batch)
-        GN_TRY(
-            measure_halves(learner, parameter, width_of(learner, fractions), &update.half_square));
-    GN_TRY(nn_optimizer_step(learner->optimizer, &update.gradient_norm));
+        GN_TRY(measure_halves(learner, width_of(learner, fractions), &update.half_square));
+    GN_TRY(nn_model_step(learner->model, (double)rows / (double)learner->usual_batch,
+                         &update.gradient_norm));
     GN_TRY(replay_buffer_set_priorities(replay_sampler_buffer(sampler), learner->batch->item,
                                         learner->error, rows));
     *ret_update = update;
     return GN_OK;
 }
 
-void rl_learner_update_target(rl_learner *learner)
+gn_status rl_learner_update_target(rl_learner *learner)
 {
-    nn_target_update(learner->target, learner->online, learner->layout.size, learner->agent.tau);
+    return nn_model_update_target(learner->model, learner->agent.tau);
 }
 
 // --- acting
@@ -514,7 +464,7 @@ gn_status rl_learner_values(rl_learner *learner, const float *parameter, const f
                             float *ret_value)
 {
     nn_fractions even = even_fractions(learner);
-    GN_TRY(nn_net_act(learner->net, parameter, observation, even, learner->next_out));
+    GN_TRY(nn_model_act(learner->model, parameter, observation, even, learner->next_out));
     nn_head_values(&learner->head, learner->next_out, learner->layout.spec.actions,
                    width_of(learner, even), &learner->risk, learner->agent.rescale, ret_value);
     return GN_OK;
@@ -522,7 +472,8 @@ gn_status rl_learner_values(rl_learner *learner, const float *parameter, const f
 
 gn_status rl_learner_greedy(rl_learner *learner, const float *observation, int32_t *ret_action)
 {
-    GN_TRY(rl_learner_values(learner, learner->online, observation, learner->value));
+    GN_TRY(rl_learner_fetch(learner));
+    GN_TRY(rl_learner_values(learner, rl_learner_parameters(learner), observation, learner->value));
     *ret_action = rl_choice_argmax(learner->value, learner->layout.spec.actions);
     return GN_OK;
 }
@@ -534,28 +485,31 @@ const nn_layout *rl_learner_layout(const rl_learner *learner)
 
 float *rl_learner_parameters(rl_learner *learner)
 {
-    return learner->online;
+    return nn_model_parameters(learner->model);
+}
+
+gn_status rl_learner_fetch(rl_learner *learner)
+{
+    return nn_model_fetch(learner->model);
 }
 
 // --- saving
 
-void rl_learner_save(const rl_learner *learner, gn_blob *out)
+gn_status rl_learner_save(const rl_learner *learner, gn_blob *out)
 {
-    gn_blob_write(out, "target", learner->target, learner->layout.size * sizeof(float));
     for (int i = 0; i < FRACTIONS; i++)
         gn_random_save(&learner->fraction_random[i], "fraction", out);
-    for (int i = 0; i < NOISES; i++)
+    for (int i = 0; i < NN_WHICH; i++)
         gn_random_save(&learner->noise_random[i], "noise", out);
-    nn_optimizer_save(learner->optimizer, out);
+    return nn_model_save(learner->model, out);
 }
 
 gn_status rl_learner_load(rl_learner *learner, gn_blob *in)
 {
-    gn_blob_read(in, "target", learner->target, learner->layout.size * sizeof(float));
     for (int i = 0; i < FRACTIONS; i++)
         gn_random_load(&learner->fraction_random[i], "fraction", in);
-    for (int i = 0; i < NOISES; i++)
+    for (int i = 0; i < NN_WHICH; i++)
         gn_random_load(&learner->noise_random[i], "noise", in);
     GN_TRY(gn_blob_status(in));
-    return nn_optimizer_load(learner->optimizer, in);
+    return nn_model_load(learner->model, in);
 }

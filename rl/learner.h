@@ -19,14 +19,15 @@
 #include "nn/net.h"
 #include "replay/sampler.h"
 #include "rl/config.h"
+#include "shim/device.h"
 
 typedef struct rl_learner rl_learner;
 
 // A freshly initialised network for environments of `spec` (stream INIT of the seed).
 // Observations of bytes are learned from as float32, divided by 255.
-// Errors: those of nn_layout_create and nn_head_create.
-gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config,
-                            const env_spec *spec);
+// Errors: those of nn_layout_create, nn_head_create and nn_model_create.
+gn_status rl_learner_create(rl_learner **ret_learner, const rl_config *config, const env_spec *spec,
+                            device on);
 void rl_learner_destroy(rl_learner **learner);
 
 // How the next update is to be made.
@@ -53,7 +54,7 @@ gn_status rl_learner_update(rl_learner *learner, replay_sampler *sampler, const 
                             const rl_update_plan *plan, gn_random *random, rl_update *ret_update);
 
 // target = tau * online + (1 - tau) * target.
-void rl_learner_update_target(rl_learner *learner);
+gn_status rl_learner_update_target(rl_learner *learner);
 
 // What actions are chosen by: the risk measure of the options over each action's return.
 // parameter: [layout->size], the online network's or those with noise.
@@ -65,10 +66,14 @@ gn_status rl_learner_values(rl_learner *learner, const float *parameter, const f
 gn_status rl_learner_greedy(rl_learner *learner, const float *observation, int32_t *ret_action);
 
 const nn_layout *rl_learner_layout(const rl_learner *learner);
-float *rl_learner_parameters(rl_learner *learner); // [layout->size], online network
+
+// The online network [layout->size]; of another device than the CPU a copy, as it was when fetched
+// last. Written to only before rl_learner_load, which takes it over, or to act by.
+float *rl_learner_parameters(rl_learner *learner);
+gn_status rl_learner_fetch(rl_learner *learner);
 
 // Everything but the online network, which a checkpoint keeps as weights.
-void rl_learner_save(const rl_learner *learner, gn_blob *out);
+gn_status rl_learner_save(const rl_learner *learner, gn_blob *out);
 gn_status rl_learner_load(rl_learner *learner, gn_blob *in);
 
 #endif

@@ -14,7 +14,8 @@ struct rl_trained {
     rl_weights which;
 };
 
-// The environment is needed only to know its shapes.
+// The environment is needed only to know its shapes. A trained network acts one observation at a
+// time, wherever it was trained: on the CPU.
 static gn_status create_learner(rl_learner **ret_learner, const rl_config *config,
                                 const env_market *market)
 {
@@ -24,7 +25,8 @@ static gn_status create_learner(rl_learner **ret_learner, const rl_config *confi
     const env_context context = { .copies = 1, .mode = ENV_EVALUATE, .market = market };
     vec_env *env = NULL;
     GN_TRY(vec_env_create(&env, class, env_config, &context));
-    gn_status status = rl_learner_create(ret_learner, config, vec_env_spec(env));
+    gn_status status =
+        rl_learner_create(ret_learner, config, vec_env_spec(env), (device){ .kind = DEVICE_CPU });
     vec_env_destroy(&env);
     return status;
 }

@@ -52,16 +52,16 @@ static gn_status open_environment(rl_trainer *trainer)
 static gn_status open_parts(rl_trainer *trainer)
 {
     const rl_config *config = trainer->config;
-    device_kind device;
+    const gn_log *log = trainer->folder ? NULL : trainer->hooks.log;
+    device on;
     GN_TRY(rl_config_check(config));
+    GN_TRY(device_resolve(&on, config->run.device, config->network.encoder > 0, log));
     // The only threaded operation is Adam's; at these sizes waking threads costs more than it
     // saves.
     GN_TRY(torch_set_threads(1));
     GN_TRY(open_environment(trainer));
     const env_spec *spec = vec_env_spec(trainer->env);
-    GN_TRY(rl_learner_create(&trainer->learner, config, spec));
-    GN_TRY(
-        device_resolve(&device, config->run.device, trainer->folder ? NULL : trainer->hooks.log));
+    GN_TRY(rl_learner_create(&trainer->learner, config, spec, on));
     GN_TRY(rl_actor_create(&trainer->actor, config, trainer->env, trainer->learner));
     GN_TRY(gn_alloc(&trainer->action, spec->copies, sizeof *trainer->action));
     trainer->sample = gn_random_stream((uint64_t)config->run.seed, GN_RANDOM_SAMPLE, 0);
@@ -421,7 +421,7 @@ static gn_status run_round(rl_trainer *trainer)
     if (now >= (uint64_t)config->train.starts) {
         GN_TRY(learn(trainer));
         if (is_due(before, now, config->agent.target_every))
-            rl_learner_update_target(trainer->learner);
+            GN_TRY(rl_learner_update_target(trainer->learner));
     }
     if (is_due(before, now, config->train.log_every))
         GN_TRY(write_train_line(trainer));

@@ -10,7 +10,7 @@
 #include "nn/safetensors.h"
 #include "rl/trainer_state.h"
 
-static void save_state(const rl_trainer *trainer, uint64_t metrics_length, gn_blob *out)
+static gn_status save_state(const rl_trainer *trainer, uint64_t metrics_length, gn_blob *out)
 {
     const rl_counters *counters = &trainer->counters;
     gn_blob_write(out, "metrics_length", &metrics_length, sizeof metrics_length);
@@ -18,10 +18,11 @@ static void save_state(const rl_trainer *trainer, uint64_t metrics_length, gn_bl
     gn_random_save(&trainer->sample, "sample", out);
     rl_actor_save(trainer->actor, out);
     vec_env_save(trainer->env, out);
-    rl_learner_save(trainer->learner, out);
+    GN_TRY(rl_learner_save(trainer->learner, out));
     replay_sampler_save(trainer->sampler, out);
     if (!trainer->on_disk)
         replay_buffer_save(trainer->buffer, out);
+    return gn_blob_status(out);
 }
 
 static gn_status load_state(rl_trainer *trainer, gn_blob *in, uint64_t *ret_metrics_length)
@@ -94,12 +95,12 @@ gn_status rl_trainer_write_checkpoint(rl_trainer *trainer)
         GN_TRY(replay_buffer_commit(trainer->buffer, step, oldest));
 
     gn_free(&staged->weights);
+    GN_TRY(rl_learner_fetch(trainer->learner));
     GN_TRY(nn_safetensors_encode(rl_learner_layout(trainer->learner),
                                  rl_learner_parameters(trainer->learner), &staged->weights,
                                  &staged->weights_size));
     gn_blob_clear(&staged->state);
-    save_state(trainer, metrics_length, &staged->state);
-    GN_TRY(gn_blob_status(&staged->state));
+    GN_TRY(save_state(trainer, metrics_length, &staged->state));
     GN_TRY(gn_worker_start(trainer->worker, write_snapshot, trainer));
     trainer->staged_step = step;
     return GN_OK;
@@ -113,6 +114,7 @@ gn_status rl_trainer_write_weights(rl_trainer *trainer, const char *folder)
     void *weights = NULL;
     size_t size = 0;
     GN_TRY(gn_folder_create(folder));
+    GN_TRY(rl_learner_fetch(trainer->learner));
     GN_TRY(nn_safetensors_encode(rl_learner_layout(trainer->learner),
                                  rl_learner_parameters(trainer->learner), &weights, &size));
     gn_status status = rl_snapshot_write(folder, &info, weights, size, NULL, 1);

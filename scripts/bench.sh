@@ -34,6 +34,7 @@ cartpole  default  sb3         bench_cartpole_rlox.py
 cartpole  default  sb3         bench_cartpole_sb3.py dqn
 cartpole  all      tianshou    bench_cartpole_tianshou.py dqn
 cartpole  all      torchrl     bench_cartpole_torchrl.py 10
+encoder   default  torch       peer_encoder.py
 env       default  gym         bench_env_gym.py
 env       default  torchtrade  bench_env_torchtrade.py
 replay    default  sb3         bench_replay_rlox.py f82 f82-per
@@ -240,7 +241,7 @@ run_peers()
 mkdir -p "$results"
 market=$shared/data/btcusd-1h.csv
 [ -e "$market" ] || market=
-all="cartpole env replay replay_tree replay_disk replay_memory replay_commit update"
+all="cartpole encoder env replay replay_tree replay_disk replay_memory replay_commit update"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
 for name; do

@@ -29,8 +29,10 @@ SAME_WORK = [
     (r"replay\.memory\..*\.sample\.warm\..*", r".*", r"frames-MsPacman .*", r"sample\(256\)"),
     (r"replay\.memory\..*\.bytes\..*", r".*", r"frames-MsPacman .*", r"memory|disk"),
     (r"replay\.commit\..*\.until_durable", r".*", r"f82", r"(save|dump).*(buffer|s)"),
-    (r"update\.([abc])", r"pytorch", r"{}: .*", r"update.*"),
-    (r"act\.([abc])", r"pytorch", r"{}: .*", r"act.*"),
+    (r"update\.([abcd])", r"pytorch", r"{}: .*", r"update.*"),
+    (r"act\.([abcd])", r"pytorch", r"{}: .*", r"act.*"),
+    (r"(\w+\.\d+)\.(forward|forward and backward)", r"torch", r"{}", r"{1}"),
+    (r"(\w+\.1)\.act", r"torch", r"{}", r"forward"),
 ]
 
 

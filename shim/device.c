@@ -1,22 +1,53 @@
-// Only the CPU so far; the names of what is not there are known, so that they get a clear answer.
-
 #include "shim/device.h"
 
-#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
-gn_status device_resolve(device_kind *ret_device, const char *name, const gn_log *log)
+#include "shim/torch.h"
+
+// "cuda" or "cuda:N".
+static bool parse_cuda(const char *name, int *ret_index)
 {
-    bool index = strncmp(name, "cuda:", 5) == 0 && name[5] != '\0' &&
-                 strspn(name + 5, "0123456789") == strlen(name + 5);
-    if (strcmp(name, "cuda") == 0 || index)
-        return gn_fail(GN_ERR_UNSUPPORTED, "run.device: %s: this build computes on the CPU only",
-                       name);
+    *ret_index = 0;
+    if (strcmp(name, "cuda") == 0)
+        return true;
+    size_t digits = strncmp(name, "cuda:", 5) == 0 ? strspn(name + 5, "0123456789") : 0;
+    if (digits == 0 || digits > 4 || name[5 + digits] != '\0')
+        return false;
+    *ret_index = atoi(name + 5);
+    return true;
+}
+
+static gn_status take_best(device *ret_device, bool large, const gn_log *log)
+{
+    if (!large) {
+        gn_log_info(log, "computing on the CPU (run.device auto; the network has no encoder)");
+        *ret_device = (device){ .kind = DEVICE_CPU };
+    } else if (torch_cuda_open(0) == GN_OK) {
+        gn_log_info(log, "computing on cuda:0 (run.device auto)");
+        *ret_device = (device){ .kind = DEVICE_CUDA };
+    } else {
+        gn_log_info(log, "computing on the CPU (run.device auto; %s)", gn_error_text());
+        *ret_device = (device){ .kind = DEVICE_CPU };
+    }
+    return GN_OK;
+}
+
+gn_status device_resolve(device *ret_device, const char *name, bool large, const gn_log *log)
+{
+    int index;
     if (strcmp(name, "auto") == 0)
-        gn_log_info(log,
-                    "computing on the CPU (run.device auto; there is no CUDA part in this build)");
-    else if (strcmp(name, "cpu") != 0)
-        return gn_fail(GN_ERR_CONFIG, "run.device: '%s' is none of cpu, cuda, cuda:N, auto", name);
-    *ret_device = DEVICE_CPU;
+        return take_best(ret_device, large, log);
+    if (parse_cuda(name, &index)) {
+        gn_status status = torch_cuda_open(index);
+        if (status != GN_OK)
+            return gn_fail_within(status, "run.device: %s", name);
+        *ret_device = (device){ .kind = DEVICE_CUDA, .index = index };
+        return GN_OK;
+    }
+    if (strcmp(name, "cpu") != 0 && strcmp(name, "torch") != 0)
+        return gn_fail(GN_ERR_CONFIG, "run.device: '%s' is none of cpu, torch, cuda, cuda:N, auto",
+                       name);
+    *ret_device = (device){ .kind = name[0] == 'c' ? DEVICE_CPU : DEVICE_TORCH };
     return GN_OK;
 }

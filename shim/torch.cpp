@@ -4,20 +4,18 @@
 // LibTorch resizes an output that has the wrong shape; ours is the caller's memory, so shapes are
 // checked before each operation.
 
+#include "shim/torch_internal.h"
+
 extern "C" {
-#include "shim/torch.h"
 #include "base/mem.h"
 }
 
-#include <atomic>
-#include <cstdio>
-#include <cstring>
 #include <memory>
-#include <new>
 
+#include <dlfcn.h>
+
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <ATen/core/LegacyTypeDispatch.h>
-#include <ATen/core/Tensor.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/addmm.h>
@@ -25,18 +23,17 @@ extern "C" {
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/sum.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/Allocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 #include <torch/headeronly/version.h>
 
-struct torch_tensor {
-    at::Tensor tensor;
-};
+std::atomic<uint64_t> torch_internal::created{ 0 };
+
+using namespace torch_internal;
 
 namespace
 {
-std::atomic<uint64_t> created{ 0 };
-
 // LibTorch reports each allocation of its CPU allocator in this thread to this object.
 struct storage_counter : c10::MemoryReportingInfoBase {
     void reportMemoryUsage(void *, int64_t size, size_t, size_t, c10::Device) override
@@ -49,52 +46,6 @@ struct storage_counter : c10::MemoryReportingInfoBase {
         return true;
     }
 };
-
-gn_status fail_first_line(const char *operation, const char *text)
-{
-    return gn_fail(GN_ERR_BACKEND, "%s: %.*s", operation,
-                   static_cast<int>(std::strcspn(text, "\n")), text);
-}
-
-template <class Work> gn_status guarded(const char *operation, Work &&work) noexcept
-{
-    try {
-        at::AutoDispatchBelowADInplaceOrView no_gradients;
-        return work();
-    } catch (const c10::Error &error) {
-        return fail_first_line(operation, error.what_without_backtrace());
-    } catch (const std::bad_alloc &) {
-        return gn_fail(GN_ERR_MEMORY, "%s: out of memory", operation);
-    } catch (const std::exception &error) {
-        return fail_first_line(operation, error.what());
-    } catch (...) {
-        return gn_fail(GN_ERR_BACKEND, "%s: unknown exception", operation);
-    }
-}
-
-// "[2, 3]"
-struct shape_text {
-    char text[96];
-    explicit shape_text(at::IntArrayRef shape)
-    {
-        size_t end = 0;
-        text[0] = '\0';
-        for (size_t d = 0; d < shape.size(); d++)
-            end +=
-                static_cast<size_t>(std::snprintf(text + end, sizeof text - end, "%s%lld",
-                                                  d ? ", " : "", static_cast<long long>(shape[d])));
-    }
-};
-
-gn_status check_shape(const char *operation, const char *name, const torch_tensor *tensor,
-                      at::IntArrayRef expected)
-{
-    at::IntArrayRef shape = tensor->tensor.sizes();
-    if (shape == expected)
-        return GN_OK;
-    return gn_fail(GN_ERR_ARG, "%s: %s has shape [%s], must be [%s]", operation, name,
-                   shape_text(shape).text, shape_text(expected).text);
-}
 
 gn_status check_rank(const char *operation, const char *name, const torch_tensor *tensor,
                      int64_t rank)
@@ -113,27 +64,36 @@ gn_status check_product(const char *operation, const torch_tensor *out, const to
     GN_TRY(check_shape(operation, "b", b, { a->tensor.size(1), b->tensor.size(1) }));
     return check_shape(operation, "out", out, { a->tensor.size(0), b->tensor.size(1) });
 }
+gn_status check_sizes(const char *operation, int rank, const int64_t *shape, const int64_t *stride)
+{
+    if (rank < 0 || rank > TORCH_MAX_RANK)
+        return gn_fail(GN_ERR_ARG, "%s: rank %d is not in 0..%d", operation, rank, TORCH_MAX_RANK);
+    for (int d = 0; d < rank; d++)
+        if (shape[d] < 0 || (stride && stride[d] < 0))
+            return gn_fail(GN_ERR_ARG, "%s: size or stride of dimension %d is negative", operation,
+                           d);
+    return GN_OK;
+}
+
+gn_status own(torch_tensor **ret_tensor, at::Tensor &&tensor)
+{
+    torch_tensor *owner;
+    GN_TRY(gn_alloc(&owner, 1, sizeof *owner));
+    *ret_tensor = new (owner) torch_tensor{ std::move(tensor) };
+    created++;
+    return GN_OK;
+}
 } // namespace
 
 gn_status torch_tensor_wrap(torch_tensor **ret_tensor, float *data, int rank, const int64_t *shape,
                             const int64_t *stride)
 {
     return guarded("torch_tensor_wrap", [&]() -> gn_status {
-        if (rank < 0 || rank > TORCH_MAX_RANK)
-            return gn_fail(GN_ERR_ARG, "torch_tensor_wrap: rank %d is not in 0..%d", rank,
-                           TORCH_MAX_RANK);
-        for (int d = 0; d < rank; d++)
-            if (shape[d] < 0 || (stride && stride[d] < 0))
-                return gn_fail(GN_ERR_ARG,
-                               "torch_tensor_wrap: size or stride of dimension %d is negative", d);
+        GN_TRY(check_sizes("torch_tensor_wrap", rank, shape, stride));
         at::IntArrayRef sizes(shape, static_cast<size_t>(rank));
         at::Tensor view = stride ? at::from_blob(data, sizes, { stride, sizes.size() }, at::kFloat)
                                  : at::from_blob(data, sizes, at::kFloat);
-        torch_tensor *tensor;
-        GN_TRY(gn_alloc(&tensor, 1, sizeof *tensor));
-        *ret_tensor = new (tensor) torch_tensor{ std::move(view) };
-        created++;
-        return GN_OK;
+        return own(ret_tensor, std::move(view));
     });
 }
 
@@ -143,6 +103,62 @@ void torch_tensor_destroy(torch_tensor **tensor)
         return;
     (*tensor)->~torch_tensor();
     gn_free(tensor);
+}
+
+gn_status torch_tensor_create(torch_tensor **ret_tensor, device on, int rank, const int64_t *shape)
+{
+    return guarded("torch_tensor_create", [&]() -> gn_status {
+        GN_TRY(check_sizes("torch_tensor_create", rank, shape, nullptr));
+        at::IntArrayRef sizes(shape, static_cast<size_t>(rank));
+        return own(ret_tensor, at::zeros(sizes, at::TensorOptions(at::kFloat).device(place(on))));
+    });
+}
+
+gn_status torch_tensor_read(const torch_tensor *tensor, float *ret_data)
+{
+    return guarded("torch_tensor_read", [&]() -> gn_status {
+        at::from_blob(ret_data, tensor->tensor.sizes(), at::kFloat).copy_(tensor->tensor);
+        return GN_OK;
+    });
+}
+
+gn_status torch_tensor_write(torch_tensor *tensor, const float *data)
+{
+    return guarded("torch_tensor_write", [&]() -> gn_status {
+        tensor->tensor.copy_(on_host(data, tensor->tensor.sizes()));
+        return GN_OK;
+    });
+}
+
+gn_status torch_mix(torch_tensor *out, const torch_tensor *a, double weight)
+{
+    return guarded("torch_mix", [&]() -> gn_status {
+        GN_TRY(check_shape("torch_mix", "a", a, out->tensor.sizes()));
+        if (weight == 1)
+            out->tensor.copy_(a->tensor);
+        else
+            out->tensor.lerp_(a->tensor, weight);
+        return GN_OK;
+    });
+}
+
+gn_status torch_scale(torch_tensor *out, double factor)
+{
+    return guarded("torch_scale", [&]() -> gn_status {
+        out->tensor.mul_(factor);
+        return GN_OK;
+    });
+}
+
+gn_status torch_split_square(const torch_tensor *a, const torch_tensor *whole, double *ret_square)
+{
+    return guarded("torch_split_square", [&]() -> gn_status {
+        GN_TRY(check_shape("torch_split_square", "a", a, whole->tensor.sizes()));
+        at::Tensor part = a->tensor.to(at::kDouble);
+        at::Tensor rest = whole->tensor.to(at::kDouble).sub_(part);
+        *ret_square = part.square_().sum().add(rest.square_().sum()).item().toDouble();
+        return GN_OK;
+    });
 }
 
 gn_status torch_matmul(torch_tensor *out, const torch_tensor *a, const torch_tensor *b)
@@ -194,7 +210,10 @@ gn_status torch_adam_step(torch_tensor *parameter, torch_tensor *gradient, torch
         GN_TRY(check_shape("torch_adam_step", "mean", mean, parameter->tensor.sizes()));
         GN_TRY(check_shape("torch_adam_step", "variance", variance, parameter->tensor.sizes()));
         GN_TRY(check_shape("torch_adam_step", "step", step, { 1 }));
-        *step->tensor.mutable_data_ptr<float>() += 1;
+        if (step->tensor.is_cpu())
+            *step->tensor.mutable_data_ptr<float>() += 1;
+        else
+            step->tensor.add_(1);
         auto fused = [&](auto &&update) {
             update(parameter->tensor, gradient->tensor, mean->tensor, variance->tensor,
                    at::TensorList(), step->tensor, config->learning_rate, config->beta1,
@@ -205,6 +224,27 @@ gn_status torch_adam_step(torch_tensor *parameter, torch_tensor *gradient, torch
             fused(at::_ops::_fused_adamw_::call);
         else
             fused(at::_ops::_fused_adam_::call);
+        return GN_OK;
+    });
+}
+
+gn_status torch_cuda_open(int index)
+{
+    return guarded("torch_cuda_open", [&]() -> gn_status {
+        silence handler;
+        c10::WarningUtils::WarningHandlerGuard quiet(&handler);
+        if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE))
+            return gn_fail(GN_ERR_UNSUPPORTED, "LibTorch has no CUDA part: %s", dlerror());
+        int count = static_cast<int>(at::getNumGPUs());
+        if (count == 0)
+            return gn_fail(GN_ERR_UNSUPPORTED, "LibTorch finds no CUDA device");
+        if (index < 0 || index >= count)
+            return gn_fail(GN_ERR_UNSUPPORTED, "no device %d: there are %d", index, count);
+        at::Context &context = at::globalContext();
+        context.setBenchmarkCuDNN(false);
+        context.setDeterministicCuDNN(true);
+        context.setAllowTF32CuDNN(false);
+        context.setAllowTF32CuBLAS(false);
         return GN_OK;
     });
 }

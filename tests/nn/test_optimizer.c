@@ -126,7 +126,7 @@ static void saved_state_continues_bit_for_bit(void **state)
         expect_ok(nn_optimizer_step(optimizer, NULL));
     }
     gn_blob blob = { 0 };
-    nn_optimizer_save(optimizer, &blob);
+    expect_ok(nn_optimizer_save(optimizer, &blob));
     expect_ok(gn_blob_status(&blob));
     memcpy(copy, parameter, sizeof copy);
     expect_ok(nn_optimizer_load(resumed, &blob));

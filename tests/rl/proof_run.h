@@ -46,7 +46,8 @@ static inline void proof_create_learner(proof_run *run)
     vec_env *env = NULL;
     expect_ok(rl_config_env(run->config, &kind, &options));
     expect_ok(vec_env_create(&env, kind, options, &context));
-    expect_ok(rl_learner_create(&run->learner, run->config, vec_env_spec(env)));
+    expect_ok(rl_learner_create(&run->learner, run->config, vec_env_spec(env),
+                                (device){ DEVICE_CPU, 0 }));
     vec_env_destroy(&env);
 }
 

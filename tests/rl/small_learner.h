@@ -125,7 +125,9 @@ static inline bench bench_open(const env_class *kind, const char *const *flag)
     bench b = { .config = config_of(flag), .random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0) };
     expect_ok(torch_set_threads(1)); // as in a run
     expect_ok(vec_env_create(&b.env, kind, &context, &context));
-    expect_ok(rl_learner_create(&b.learner, b.config, vec_env_spec(b.env)));
+    device on;
+    expect_ok(device_resolve(&on, b.config->run.device, false, NULL));
+    expect_ok(rl_learner_create(&b.learner, b.config, vec_env_spec(b.env), on));
     expect_ok(replay_buffer_create(&b.buffer, &b.config->replay, &(replay_spec){ 1, 1, 1 }, NULL,
                                    "test"));
     expect_ok(replay_sampler_create(&b.sampler, b.buffer, rl_batch_size_largest(&b.config->train),
@@ -203,7 +205,7 @@ static inline void learn(bench *b, int updates)
     for (int n = 0; n < updates; n++) {
         update(b);
         if (n % 7 == 6)
-            rl_learner_update_target(b->learner);
+            expect_ok(rl_learner_update_target(b->learner));
     }
 }
 
@@ -217,7 +219,7 @@ static inline void expect_create_survives(const rl_config *config)
     uint64_t live = gn_mem_live();
     for (uint64_t n = 1; status != GN_OK; n++) {
         gn_mem_fail_at(n);
-        status = rl_learner_create(&learner, config, &spec);
+        status = rl_learner_create(&learner, config, &spec, (device){ DEVICE_CPU, 0 });
         gn_mem_fail_at(0);
         assert_true(status == GN_OK || status == GN_ERR_MEMORY);
         if (status != GN_OK)

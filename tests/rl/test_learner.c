@@ -48,7 +48,7 @@ static void expect_naive_goals(bench *b)
     memcpy(target, rl_learner_parameters(b->learner), size * sizeof *target);
     for (int i = 0; i < 60; i++) {
         if (i == 30) {
-            rl_learner_update_target(b->learner);
+            expect_ok(rl_learner_update_target(b->learner));
             memcpy(target, rl_learner_parameters(b->learner), size * sizeof *target);
         }
         rl_update expected = naive_update(b, target), found = update(b);
@@ -294,7 +294,7 @@ static void values_reach_the_known_optimum(void **state)
             for (int n = 0; n < 4000; n++) {
                 update(&b);
                 if (n % 20 == 19)
-                    rl_learner_update_target(b.learner);
+                    expect_ok(rl_learner_update_target(b.learner));
             }
             for (unsigned char s = 0; s < STATES; s++) {
                 float q[2], observation[STATES];
@@ -332,7 +332,7 @@ static void a_loaded_learner_continues_with_the_same_bytes(void **state)
     gn_blob saved = { 0 };
     add_chain(&a), add_chain(&b);
     learn(&a, 50);
-    rl_learner_save(a.learner, &saved);
+    expect_ok(rl_learner_save(a.learner, &saved));
     expect_ok(gn_blob_status(&saved));
     memcpy(rl_learner_parameters(b.learner), rl_learner_parameters(a.learner),
            rl_learner_layout(a.learner)->size * sizeof(float));

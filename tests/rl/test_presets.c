@@ -262,6 +262,25 @@ static void the_same_seed_gives_the_same_bytes(void **state)
     }
 }
 
+// Of LibTorch's layers, which is what CUDA has.
+static void learns_the_same_on_another_device(void **state)
+{
+    (void)state;
+    for (const rl_preset *preset = rl_presets; preset->name; preset++) {
+        bench ours = open_preset(preset, nothing);
+        bench theirs = open_preset(preset, (const char *const[]){ "run.device", "torch", NULL });
+        add_chain(&ours), add_chain(&theirs);
+        for (int i = 0; i < 5; i++) {
+            rl_update expected = update(&ours), actual = update(&theirs);
+            assert_float_equal(actual.loss / expected.loss, 1, 1e-3);
+            assert_float_equal(actual.gradient_norm / expected.gradient_norm, 1, 1e-3);
+            expect_ok(rl_learner_update_target(ours.learner));
+            expect_ok(rl_learner_update_target(theirs.learner));
+        }
+        bench_close(&ours), bench_close(&theirs);
+    }
+}
+
 static void a_loaded_learner_continues_with_the_same_bytes(void **state)
 {
     (void)state;
@@ -270,7 +289,7 @@ static void a_loaded_learner_continues_with_the_same_bytes(void **state)
         gn_blob saved = { 0 };
         add_chain(&a), add_chain(&b);
         learn(&a, 30);
-        rl_learner_save(a.learner, &saved);
+        expect_ok(rl_learner_save(a.learner, &saved));
         memcpy(rl_learner_parameters(b.learner), rl_learner_parameters(a.learner),
                rl_learner_layout(a.learner)->size * sizeof(float));
         expect_ok(rl_learner_load(b.learner, &saved));
@@ -350,5 +369,6 @@ static void a_run_stopped_after_every_round_ends_the_same(void **state)
 }
 
 TEST_MAIN(losses_are_those_of_the_formulas, the_same_seed_gives_the_same_bytes,
-          a_loaded_learner_continues_with_the_same_bytes, an_update_allocates_nothing,
-          a_failed_allocation_leaves_nothing_behind, a_run_stopped_after_every_round_ends_the_same)
+          learns_the_same_on_another_device, a_loaded_learner_continues_with_the_same_bytes,
+          an_update_allocates_nothing, a_failed_allocation_leaves_nothing_behind,
+          a_run_stopped_after_every_round_ends_the_same)

@@ -171,7 +171,7 @@ static void twin_open(twin *t, const twin_case *c)
         fill_parameters(t, network);
         memcpy(rl_learner_parameters(learner), t->parameter[network], layout->size * sizeof(float));
         if (network == TARGET)
-            rl_learner_update_target(learner);
+            expect_ok(rl_learner_update_target(learner));
         gn_random stream = gn_random_stream(1, GN_RANDOM_NOISE, (uint32_t)network);
         if (agent->noisy) {
             expect_ok(nn_noise_create(&t->noise[network], layout));

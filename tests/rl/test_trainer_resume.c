@@ -37,6 +37,22 @@ static void a_run_stopped_after_every_round_ends_the_same(void **state)
     }
 }
 
+// Everything LibTorch keeps of a device is saved too.
+static void a_run_on_another_device_ends_the_same(void **state)
+{
+    (void)state;
+    two_runs runs;
+    volatile sig_atomic_t stop = 1;
+    TWO_RUNS_OPEN(&runs, TRADING, "run.device", "torch", "network.encoder", "lstm", "agent.noisy",
+                  "true", "trading.window", "4", "train.batch_schedule", "auto");
+    expect_ok(train(runs.config, runs.b, &(rl_hooks){ .stop = &stop }));
+    for (uint64_t step = 80; step <= 400; step += 40)
+        expect_ok(resume(runs.b, &(rl_hooks){ .stop = &stop }));
+    expect_ok(resume(runs.b, NULL));
+    expect_same_outcome(runs.a, runs.b);
+    two_runs_close(&runs);
+}
+
 static void pixels_continue_with_the_same_bytes_too(void **state)
 {
     (void)state;
@@ -452,8 +468,8 @@ static void a_failed_allocation_anywhere_leaves_nothing_behind(void **state)
     two_runs_close(&runs);
 }
 
-TEST_MAIN(a_run_stopped_after_every_round_ends_the_same, pixels_continue_with_the_same_bytes_too,
-          a_batch_of_changing_size_survives_interruptions,
+TEST_MAIN(a_run_stopped_after_every_round_ends_the_same, a_run_on_another_device_ends_the_same,
+          pixels_continue_with_the_same_bytes_too, a_batch_of_changing_size_survives_interruptions,
           an_older_checkpoint_leads_to_the_same_end,
           a_longer_run_goes_on_where_the_shorter_one_ended,
           a_damaged_checkpoint_is_passed_over_and_reported, a_run_without_checkpoint_starts_again,

@@ -1,7 +1,9 @@
 #include "shim/device.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "shim/torch.h"
 #include "tests/support/check.h"
 
 static void keep_line(void *user, gn_log_level level, const char *line)
@@ -10,34 +12,61 @@ static void keep_line(void *user, gn_log_level level, const char *line)
     strncat(user, line, 255);
 }
 
+static const device untouched = { .kind = (device_kind)-1 };
+
+static void expect_kind(const char *name, bool large, device_kind expected, gn_log *log)
+{
+    device on = untouched;
+    expect_ok(device_resolve(&on, name, large, log));
+    assert_int_equal(on.kind, expected);
+}
+
+// Where there is no device; where there is one these names lead to it.
+static void cuda_is_refused_or_there(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "cuda", "cuda:0", "cuda:9999" };
+    char lines[256] = "";
+    gn_log log = { keep_line, lines };
+    bool there = torch_cuda_open(0) == GN_OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        device on = untouched;
+        char prefix[64];
+        snprintf(prefix, sizeof prefix, "run.device: %s: ", names[i]);
+        if (there && i < 2)
+            expect_kind(names[i], false, DEVICE_CUDA, NULL);
+        else
+            expect_fails(GN_ERR_UNSUPPORTED, prefix, device_resolve(&on, names[i], false, NULL));
+    }
+    expect_kind("auto", true, there ? DEVICE_CUDA : DEVICE_CPU, &log);
+    assert_non_null(strstr(lines, there ? "computing on cuda:0" : "computing on the CPU"));
+}
+
 static void resolves_names(void **state)
 {
     (void)state;
     char lines[256] = "";
     gn_log log = { keep_line, lines };
-    device_kind device = (device_kind)-1;
-    expect_ok(device_resolve(&device, "cpu", &log));
-    assert_int_equal(device, DEVICE_CPU);
+    expect_kind("cpu", true, DEVICE_CPU, &log);
+    expect_kind("torch", false, DEVICE_TORCH, &log);
     assert_string_equal(lines, "");
-    device = (device_kind)-1;
-    expect_ok(device_resolve(&device, "auto", &log));
-    assert_int_equal(device, DEVICE_CPU);
-    assert_non_null(strstr(lines, "computing on the CPU"));
-    expect_ok(device_resolve(&device, "auto", NULL));
+    expect_kind("auto", false, DEVICE_CPU, &log);
+    assert_non_null(strstr(lines, "the network has no encoder"));
+    expect_kind("auto", false, DEVICE_CPU, NULL);
 }
 
-static void refuses_what_there_is_not(void **state)
+static void refuses_what_is_no_name(void **state)
 {
     (void)state;
-    device_kind device = (device_kind)-1;
-    expect_fails(GN_ERR_UNSUPPORTED, "run.device: cuda: ", device_resolve(&device, "cuda", NULL));
-    expect_fails(GN_ERR_UNSUPPORTED,
-                 "run.device: cuda:1: ", device_resolve(&device, "cuda:1", NULL));
-    static const char *const names[] = { "", "gpu", "cuda:", "cuda:x", "cuda1", "CPU" };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        expect_fails(GN_ERR_CONFIG, "is none of cpu, cuda, cuda:N, auto",
-                     device_resolve(&device, names[i], NULL));
-    assert_int_equal(device, (device_kind)-1);
+    static const char *const names[] = { "",           "gpu",     "cuda:",   "cuda:x",
+                                         "cuda1",      "CPU",     "cuda:1x", "cuda:-1",
+                                         "cuda:99999", "torch:0", "cp" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        device on = untouched;
+        expect_fails(GN_ERR_CONFIG, "is none of cpu, torch, cuda, cuda:N, auto",
+                     device_resolve(&on, names[i], true, NULL));
+        assert_int_equal(on.kind, untouched.kind);
+    }
 }
 
-TEST_MAIN(resolves_names, refuses_what_there_is_not)
+TEST_MAIN(cuda_is_refused_or_there, resolves_names, refuses_what_is_no_name)
