@@ -191,14 +191,6 @@ static gn_status print_json(const plot *self)
     return cli_print_json(root);
 }
 
-// Runs and files are named on the command line: what is wrong with them is wrong usage, but for
-// what the machine lacks.
-static int fail(gn_status status)
-{
-    cli_fail(status);
-    return status == GN_ERR_MEMORY || status == GN_ERR_FULL ? 1 : 2;
-}
-
 int cmd_plot(int argc, char **argv)
 {
     plot self = { 0 };
@@ -212,11 +204,9 @@ int cmd_plot(int argc, char **argv)
         status = curves_read(&self.figure, line.positional, line.positionals, &self.config);
     if (status == GN_OK)
         status = write_page(&self);
-    int exit_status = status == GN_OK ? 0 : fail(status);
-    if (status == GN_OK) {
+    if (status == GN_OK)
         status = cli_value(&line, flags, "--json") ? print_json(&self) : print_table(&self);
-        exit_status = status == GN_OK ? 0 : cli_fail(status);
-    }
+    int exit_status = status == GN_OK ? 0 : cli_fail(status);
     curves_destroy(&self.figure);
     return exit_status;
 }
