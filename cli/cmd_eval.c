@@ -14,26 +14,30 @@ static const cli_flag flags[] = {
     { "--data", "FILE", NULL, "evaluate on these bars instead of the run's" },
     { "--weights", "WHICH", NULL,
       "best: best in evaluation on the validation split (default); last: newest checkpoint" },
-    { "--episodes", "N", "eval.episodes", "episodes, where the environment is not a market" },
+    { "--episodes", "N", NULL, "episodes, where the environment is not a market" },
     { "--json", NULL, NULL, "print one JSON object; fractions, not percent" },
     { 0 },
 };
 
 static const char usage[] =
-    "gannet eval DIR [--split NAME] [--data FILE] [--weights WHICH] [--json]";
+    "gannet eval DIR [--split NAME] [--data FILE] [--weights WHICH] [--json]\n"
+    "                   [--episodes N] [--market.KEY VALUE ...]";
 static const char about[] =
     "Runs a trained agent greedily, without exploration, and prints its figures. On a market it is "
     "one pass over the bars of a split, beside baselines that trade the same bars at the same "
-    "costs. docs/trading.md defines every figure.";
+    "costs. docs/trading.md defines every figure. The options below say how the file of --data is "
+    "read where it is not like the run's.";
 
 // What is evaluated and what came out.
 typedef struct evaluation {
     rl_config *config;
+    gn_option_section market[2]; // how bars are read; ends with {0}
     rl_dataset *dataset;
     rl_trained *trained;
     market_split split;
     rl_arena arena;
-    bool other_bars; // not those of the run
+    bool other_bars; // not those of the run, as far as can be told
+    const char *doubt; // what to say of them
     rl_result agent;
     rl_result baseline[RL_BASELINE_COUNT];
 } evaluation;
@@ -57,24 +61,75 @@ static gn_status parse_choice(const char *flag, const char *text, const char *co
 }
 
 // Splits are shares of a file: those of another file may overlap the bars the agent was trained on.
-static gn_status check_bars(evaluation *self)
+// run: the options as they are in the folder, whatever the command line says.
+static gn_status check_bars(evaluation *self, const rl_config *run, bool told)
 {
     char name[33];
-    GN_TRY(rl_config_name(self->config, rl_dataset_hash(self->dataset), name));
+    GN_TRY(rl_config_name(run, rl_dataset_hash(self->dataset), name));
     self->other_bars = strcmp(name, rl_trained_run(self->trained)) != 0;
-    if (self->other_bars)
-        gn_log_warning(&cli_log,
-                       "%s: not the bars the run was trained on; where the times overlap, "
-                       "training has seen what is tested here",
-                       self->config->run.data);
+    if (!self->other_bars)
+        return GN_OK;
+    self->doubt = told ? "NOT THE BARS OF THE RUN" : "NOT THE RUN AS IT WAS TRAINED";
+    gn_log_warning(&cli_log,
+                   "%s: %s; where the times overlap, training has seen what is tested here",
+                   self->config->run.data,
+                   told ? "not the bars the run was trained on"
+                        : "these bars, or options in run.ini, are not those of the training");
     return GN_OK;
+}
+
+// Flags that only markets know, or only the others.
+static gn_status check_flags(const evaluation *self, const cli_line *line)
+{
+    const char *env = self->config->run.env;
+    if (self->arena.kind->needs_market && cli_value(line, flags, "--episodes"))
+        return gn_fail(GN_ERR_ARG,
+                       "--episodes: environment %s is evaluated in one pass over the bars of a "
+                       "split",
+                       env);
+    if (!self->arena.kind->needs_market && cli_value(line, flags, "--split"))
+        return gn_fail(GN_ERR_ARG, "--split: environment %s has no bars to split", env);
+    return GN_OK;
+}
+
+static gn_status set(const gn_option_section *sections, const char *key, const char *value)
+{
+    return value ? gn_options_set(sections, key, value) : GN_OK;
+}
+
+// The options of the run, then what the command line says.
+static gn_status read_options(evaluation *self, const cli_line *line)
+{
+    const gn_option_section *all = self->config->sections;
+    GN_TRY(rl_run_folder_read(line->positional[0], self->config));
+    for (size_t i = 0; i < line->options; i++)
+        GN_TRY(set(self->market, line->option[2 * i], line->option[2 * i + 1]));
+    GN_TRY(rl_config_env(self->config, &self->arena.kind, &self->arena.config));
+    GN_TRY(check_flags(self, line));
+    GN_TRY(set(all, "eval.episodes", cli_value(line, flags, "--episodes")));
+    GN_TRY(set(all, "run.data", cli_value(line, flags, "--data")));
+    GN_TRY(rl_config_check(self->config));
+    self->arena.seed = (uint64_t)self->config->run.seed;
+    self->arena.episodes = self->config->eval.episodes;
+    return GN_OK;
+}
+
+// What the folder says, for comparison.
+static gn_status compare_bars(evaluation *self, const cli_line *line)
+{
+    rl_config *run = NULL;
+    GN_TRY(rl_config_create(&run));
+    gn_status status = rl_run_folder_read(line->positional[0], run);
+    if (status == GN_OK)
+        status = check_bars(self, run, cli_value(line, flags, "--data") || line->options > 0);
+    rl_config_destroy(&run);
+    return status;
 }
 
 static gn_status prepare(evaluation *self, const cli_line *line)
 {
     static const char *const weights_names[] = { "best", "last", NULL };
     const char *split = cli_value(line, flags, "--split");
-    const char *data = cli_value(line, flags, "--data");
     const char *weights = cli_value(line, flags, "--weights");
     int split_index = MARKET_TEST, which = RL_WEIGHTS_BEST;
     if (line->positionals == 0)
@@ -83,24 +138,14 @@ static gn_status prepare(evaluation *self, const cli_line *line)
         GN_TRY(parse_choice("--split", split, market_split_names, &split_index));
     if (weights)
         GN_TRY(parse_choice("--weights", weights, weights_names, &which));
-    GN_TRY(rl_run_folder_read(line->positional[0], self->config));
-    for (size_t i = 0; i < line->options; i++)
-        GN_TRY(
-            gn_options_set(self->config->sections, line->option[2 * i], line->option[2 * i + 1]));
-    if (data)
-        GN_TRY(gn_options_set(self->config->sections, "run.data", data));
-    GN_TRY(rl_config_check(self->config));
-
     self->split = (market_split)split_index;
+    self->arena = (rl_arena){ .final = true };
+    GN_TRY(read_options(self, line));
     GN_TRY(rl_dataset_open(&self->dataset, self->config, &cli_log));
-    self->arena = (rl_arena){ .seed = (uint64_t)self->config->run.seed,
-                              .episodes = self->config->eval.episodes,
-                              .final = true };
-    GN_TRY(rl_config_env(self->config, &self->arena.kind, &self->arena.config));
     GN_TRY(rl_dataset_market(self->dataset, self->split, &self->arena.market));
     GN_TRY(rl_trained_open(&self->trained, self->config, line->positional[0], (rl_weights)which,
                            self->arena.market, &cli_log));
-    return self->arena.market ? check_bars(self) : GN_OK;
+    return self->arena.market ? compare_bars(self, line) : GN_OK;
 }
 
 static gn_status measure(evaluation *self)
@@ -216,8 +261,7 @@ static void table_head(gn_text *out, const evaluation *self)
                    rl_trained_which(self->trained) == RL_WEIGHTS_BEST ? "best in evaluation"
                                                                       : "last checkpoint");
     if (self->other_bars)
-        gn_text_append(out,
-                       "NOT THE BARS OF THE RUN: training may have seen some of these times\n");
+        gn_text_append(out, "%s: training may have seen some of these times\n", self->doubt);
     if (trading->fill == TRADING_SAME_CLOSE)
         gn_text_append(out, "OPTIMISTIC: orders fill at the close they were decided at\n");
     static const char columns[] = "%-15s%9s%9s%7s%8s%6s%7s%7s%6s%6s\n";
@@ -258,22 +302,32 @@ static gn_status print_table(const evaluation *self)
     return cli_print(&out);
 }
 
+static void find_market(evaluation *self)
+{
+    const gn_option_section *section = self->config->sections;
+    while (strcmp(section->name, "market") != 0)
+        section++;
+    self->market[0] = *section;
+}
+
+static gn_status run(evaluation *self, const cli_line *line)
+{
+    GN_TRY(prepare(self, line));
+    GN_TRY(measure(self));
+    return cli_value(line, flags, "--json") ? print_json(self) : print_table(self);
+}
+
 int cmd_eval(int argc, char **argv)
 {
     evaluation self = { 0 };
     cli_line line;
-    gn_status status = cli_parse(&line, argc, argv, flags, NULL, 1);
-    if (status == GN_OK && line.help) {
-        return cli_help(usage, about, flags, NULL) == GN_OK ? 0 : cli_fail(GN_ERR_IO);
+    gn_status status = rl_config_create(&self.config);
+    if (status == GN_OK) {
+        find_market(&self);
+        status = cli_parse(&line, argc, argv, flags, self.market, 1);
     }
     if (status == GN_OK)
-        status = rl_config_create(&self.config);
-    if (status == GN_OK)
-        status = prepare(&self, &line);
-    if (status == GN_OK)
-        status = measure(&self);
-    if (status == GN_OK)
-        status = cli_value(&line, flags, "--json") ? print_json(&self) : print_table(&self);
+        status = line.help ? cli_help(usage, about, flags, self.market) : run(&self, &line);
     int exit_status = status == GN_OK ? 0 : cli_fail(status);
     rl_trained_close(&self.trained);
     rl_dataset_close(&self.dataset);

@@ -183,6 +183,10 @@ static void runs_that_do_not_fit_are_refused(void **state)
         { "eval nowhere", 1, "nowhere: is not the folder of a run" },
         { "eval fresh", 1, "fresh: no weights were written yet" },
         { "eval done --data market.csv", 2, "takes no bars file" },
+        { "eval done --split test", 2, "--split: environment cartpole has no bars" },
+        { "eval done --episodes none", 2, "eval.episodes: 'none'" },
+        { "eval done --agent.gamma 0.5", 2, "agent.gamma: unknown option" },
+        { "eval market --episodes 9", 2, "--episodes: environment trading is evaluated in one" },
         { "eval edited", 2, "edited/run.ini:" },
         { "resume edited", 2, "edited/run.ini:" },
     };
@@ -195,6 +199,8 @@ static void runs_that_do_not_fit_are_refused(void **state)
     expect_ok(gn_file_write("fresh/run.ini", ini.data, ini.size));
     gn_free(&ini.data);
     write_text("edited/run.ini", "[agent]\ngamma = much\n");
+    expect_ok(gn_folder_create("market"));
+    write_text("market/run.ini", "[run]\ndata = market.csv\n");
     EXPECT_REFUSALS(cases);
     expect_same_file("fresh", "done", "run.ini"); // no refused option stays
     leave(&small);

@@ -257,6 +257,48 @@ static void eval_without_a_market_reports_episodes(void **state)
     test_temp_remove(small.folder);
 }
 
+// What a run was trained on is told by the run, not by how it is evaluated.
+static void eval_knows_the_bars_of_the_run(void **state)
+{
+    (void)state;
+    small_run small;
+    char folder[GN_PATH_SIZE], closes[GN_PATH_SIZE];
+    train_small(&small, COMMAND_TRADING, folder);
+    run_path(closes, small.folder, "closes.csv");
+    gn_text text = { 0 };
+    gn_text_append(&text, "when,price\n");
+    for (int i = 0; i < 400; i++)
+        gn_text_append(&text, "%d,%.9g\n", 1700000000 + 900 * i, 100 + i % 7 * 0.5);
+    write_text(closes, gn_text_data(&text));
+    gn_text_free(&text);
+
+    command_result result = RUN("eval", folder);
+    EXPECT_EXIT(0, result);
+    assert_string_equal(result.err, "");
+    assert_null(strstr(result.out, "NOT THE"));
+    result = RUN("eval", folder, "--data", small.data);
+    EXPECT_EXIT(0, result);
+    assert_null(strstr(result.out, "NOT THE"));
+    result = RUN("eval", folder, "--data", closes, "--split", "all", "--market.layout",
+                 "close-only", "--market.close_column=price", "--market.time_column=when");
+    EXPECT_EXIT(0, result);
+    assert_non_null(strstr(result.out, "NOT THE BARS OF THE RUN"));
+    assert_non_null(strstr(result.err, "not the bars the run was trained on"));
+
+    EXPECT_EXIT(0, RUN("eval", folder, "--market.cache", small.folder)); // found elsewhere
+    run_path(closes, folder, "run.ini");
+    file_bytes ini = read_bytes(closes);
+    char *gamma = strstr(ini.data, "gamma = 0.99");
+    assert_non_null(gamma);
+    memcpy(gamma, "gamma = 0.98", 12);
+    expect_ok(gn_file_write(closes, ini.data, ini.size));
+    gn_free(&ini.data);
+    result = RUN("eval", folder);
+    EXPECT_EXIT(0, result);
+    assert_non_null(strstr(result.out, "NOT THE RUN AS IT WAS TRAINED"));
+    test_temp_remove(small.folder);
+}
+
 static void a_full_standard_output_is_a_failure(void **state)
 {
     (void)state;
@@ -321,5 +363,6 @@ static void termination_ends_with_a_checkpoint(void **state)
 TEST_MAIN(every_command_has_help_that_fits, lists_name_everything, options_are_json_too,
           a_printed_preset_loads_as_that_preset, the_folder_holds_the_options_as_given,
           eval_prints_one_json_object, a_growth_beyond_any_number_is_null_in_json,
-          eval_without_a_market_reports_episodes, a_full_standard_output_is_a_failure,
-          interrupts_end_with_a_checkpoint, termination_ends_with_a_checkpoint)
+          eval_without_a_market_reports_episodes, eval_knows_the_bars_of_the_run,
+          a_full_standard_output_is_a_failure, interrupts_end_with_a_checkpoint,
+          termination_ends_with_a_checkpoint)
