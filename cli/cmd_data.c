@@ -26,12 +26,6 @@ static gn_status open_file(market_bars **ret_bars, const cli_request *request, c
     return market_bars_open(ret_bars, request->line.positional[0], &options->market, log);
 }
 
-static gn_status target(const cli_request *request, const char **ret_path)
-{
-    *ret_path = cli_verb_value(request, "--to");
-    return *ret_path ? GN_OK : gn_fail(GN_ERR_ARG, "--to FILE is missing: where to write");
-}
-
 // --- info ---------------------------------------------------------------------------------------
 
 typedef struct summary {
@@ -144,7 +138,7 @@ static gn_status run_features(cli_request *request)
     market_features *features = NULL;
     const data_options *options = request->user;
     gn_text out = { 0 };
-    GN_TRY(target(request, &path));
+    GN_TRY(cli_verb_table(request, &path));
     GN_TRY(open_file(&bars, request, &cli_log));
     gn_status status =
         market_features_open(&features, bars, &options->features, options->market.cache, &cli_log);
@@ -168,7 +162,7 @@ static gn_status run_generate(cli_request *request)
     market_generated market;
     const data_options *options = request->user;
     gn_text out = { 0 };
-    GN_TRY(target(request, &path));
+    GN_TRY(cli_verb_table(request, &path));
     if (request->line.positionals)
         return gn_fail(GN_ERR_ARG, "'%s': generate reads no file", request->line.positional[0]);
     GN_TRY(market_generate(&market, &options->generate));

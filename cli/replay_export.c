@@ -173,12 +173,10 @@ static gn_status export_to(replay_reader *reader, const rl_config *config, const
     return status;
 }
 
-static gn_status export_store(const cli_request *request, const char *folder,
-                              const rl_config *config)
+static gn_status export_store(const char *folder, const rl_config *config, const char *to)
 {
     replay_reader *reader;
     uint64_t steps = 0;
-    const char *to = cli_verb_value(request, "--to");
     GN_TRY(replay_reader_open(&reader, folder, NULL));
     gn_status status = export_to(reader, config, to, &steps);
     replay_reader_close(&reader);
@@ -192,11 +190,11 @@ static gn_status export_store(const cli_request *request, const char *folder,
 gn_status cli_replay_export(cli_request *request)
 {
     char folder[GN_PATH_SIZE];
+    const char *to;
     rl_config *config = NULL;
+    GN_TRY(cli_verb_table(request, &to));
     GN_TRY(cli_replay_find(request, folder, &config));
-    gn_status status = cli_verb_value(request, "--to")
-                           ? export_store(request, folder, config)
-                           : gn_fail(GN_ERR_ARG, "--to FILE is missing: where to write");
+    gn_status status = export_store(folder, config, to);
     rl_config_destroy(&config);
     return status;
 }

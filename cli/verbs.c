@@ -3,9 +3,23 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "market/table.h"
+
 const char *cli_verb_value(const cli_request *request, const char *flag)
 {
     return cli_value(&request->line, request->verb->flags, flag);
+}
+
+gn_status cli_verb_table(const cli_request *request, const char **ret_path)
+{
+    const char *path = cli_verb_value(request, "--to");
+    if (!path)
+        return gn_fail(GN_ERR_ARG, "--to FILE is missing: where to write");
+    gn_status status = market_table_check_path(path);
+    if (status != GN_OK)
+        return gn_fail_within(status, "--to");
+    *ret_path = path;
+    return GN_OK;
 }
 
 static gn_status print_verbs(const char *command, const cli_verb *verbs)

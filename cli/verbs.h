@@ -29,6 +29,10 @@ struct cli_request {
 // Value of a flag of the verb, NULL if absent.
 const char *cli_verb_value(const cli_request *request, const char *flag);
 
+// Value of --to, the table that the verb writes; its name is looked at before any work is done.
+// Errors: GN_ERR_ARG if it is missing or its ending names no format.
+gn_status cli_verb_table(const cli_request *request, const char **ret_path);
+
 // Runs the verb that argv[1] names, once the options it takes are at their defaults or what was
 // typed; `--help` instead of it lists all. verbs and sections end with {0}.
 // Returns the exit status: 1 also where the verb found something unsound.

@@ -147,6 +147,16 @@ static gn_status temporary_name(char *ret_name, const char *path)
     return GN_OK;
 }
 
+gn_status market_table_check_path(const char *path)
+{
+    static const char *const endings[] = { ".csv", ".parquet", ".arrow" };
+    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+        if (strcasecmp(dot, endings[i]) == 0)
+            return GN_OK;
+    return gn_fail(GN_ERR_ARG, "'%s' does not end with .csv, .parquet or .arrow", path);
+}
+
 gn_status market_table_write(const char *path, const market_column *columns, size_t count,
                              uint64_t rows, const char *note)
 {
@@ -154,6 +164,7 @@ gn_status market_table_write(const char *path, const market_column *columns, siz
         return gn_fail(GN_ERR_ARG, "%s: %zu columns; at most %d are possible", path, count,
                        MARKET_TABLE_COLUMNS);
     char temporary[GN_PATH_SIZE], digest[33];
+    GN_TRY(market_table_check_path(path));
     GN_TRY(temporary_name(temporary, path));
     GN_TRY(table_digest(digest, columns, count, rows, note));
     gn_text metadata = { 0 };

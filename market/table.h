@@ -33,9 +33,13 @@ typedef struct market_column {
     const int32_t *offsets; // [rows + 1] into the bytes of a text column, else NULL
 } market_column;
 
+// Whether a table can be written under this name: its ending is .csv, .parquet or .arrow.
+// Errors: GN_ERR_ARG.
+gn_status market_table_check_path(const char *path);
+
 // Replaces `path` (.csv, .parquet or .arrow) atomically and durably; a list column needs .arrow.
 // note: kept in .arrow and .parquet files.
-// Errors: those of arrow_write, GN_ERR_ARG for too many columns.
+// Errors: those of arrow_write and market_table_check_path, GN_ERR_ARG for too many columns.
 gn_status market_table_write(const char *path, const market_column *columns, size_t count,
                              uint64_t rows, const char *note);
 

@@ -127,7 +127,9 @@ static void wrong_usage_is_two_and_failure_is_one(void **state)
         { 2, { "data", "generate", "--to", "x.csv", "--generate.bars=0" }, "generate.bars" },
         { 1, { "data", "info", "none.csv" }, "none.csv" },
         { 1, { "data", "generate", "--to", "no/folder.csv" }, "cannot write no/folder.csv" },
-        { 1, { "data", "generate", "--to", "x.doc" }, "cannot write x.doc" },
+        { 2, { "data", "generate", "--to", "x.doc" }, "--to: 'x.doc' does not end with .csv" },
+        { 2, { "data", "generate", "--to", "a.csv/x" }, "--to: 'a.csv/x' does not end with" },
+        { 2, { "data", "features", "no.csv", "--to", "x" }, "--to: 'x' does not end with" },
     };
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
         command_result result = run_command(vectors[i].words);
