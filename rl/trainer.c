@@ -13,6 +13,8 @@
 #include "shim/device.h"
 #include "shim/torch.h"
 
+enum { KEPT_LINE = 256 }; // bytes of a message that is kept for later
+
 static const double progress_interval = 0.2; // seconds
 
 // Where evaluations take place: the validation split, or episodes of their own.
@@ -48,11 +50,10 @@ static gn_status open_environment(rl_trainer *trainer)
     return rl_config_name(config, rl_dataset_hash(trainer->dataset), trainer->name);
 }
 
-// Everything that does not touch the run's folder.
-static gn_status open_parts(rl_trainer *trainer)
+// Everything that does not touch the run's folder. log: told on what the networks compute.
+static gn_status open_parts(rl_trainer *trainer, const gn_log *log)
 {
     const rl_config *config = trainer->config;
-    const gn_log *log = trainer->folder ? NULL : trainer->hooks.log;
     device on;
     GN_TRY(rl_config_check(config));
     GN_TRY(device_resolve(&on, config->run.device, config->network.encoder > 0, log));
@@ -114,22 +115,33 @@ static gn_status open_files(rl_trainer *trainer)
     return begin(trainer);
 }
 
+static void keep_line(void *user, gn_log_level level, const char *line)
+{
+    (void)level;
+    snprintf(user, KEPT_LINE, "%s", line);
+}
+
+// On what it computes is said once nothing is refused any more: a refusal is one line.
 static gn_status create(rl_trainer *trainer, const char *folder)
 {
-    GN_TRY(open_parts(trainer));
+    char line[KEPT_LINE] = "";
+    const gn_log kept = { keep_line, line };
+    GN_TRY(open_parts(trainer, &kept));
     GN_TRY(rl_run_folder_check_new(folder));
     GN_TRY(refuse_old_replay(trainer, folder));
     GN_TRY(rl_run_folder_create(&trainer->folder, folder, trainer->config));
     gn_status status = open_files(trainer);
     if (status != GN_OK)
         rl_run_folder_discard(trainer->folder);
+    else if (line[0])
+        gn_log_info(trainer->hooks.log, "%s", line);
     return status;
 }
 
 static gn_status resume(rl_trainer *trainer, const char *folder, uint64_t from)
 {
     GN_TRY(rl_run_folder_open(&trainer->folder, folder));
-    GN_TRY(open_parts(trainer));
+    GN_TRY(open_parts(trainer, NULL));
     GN_TRY(rl_trainer_check_name(trainer));
     GN_TRY(open_buffer(trainer));
     bool restored = false;
