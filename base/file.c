@@ -214,6 +214,19 @@ gn_status gn_folder_create(const char *path)
     return GN_OK;
 }
 
+gn_status gn_folder_create_temporary(char *ret_path, const char *within)
+{
+    const char *temporary = getenv("TMPDIR");
+    if (!within)
+        within = temporary && *temporary ? temporary : "/tmp";
+    gn_status status = gn_path_join(ret_path, within, "gannet-XXXXXX");
+    if (status == GN_OK && !mkdtemp(ret_path))
+        status = gn_fail_errno(errno, "%s: cannot create a folder in it", within);
+    if (status != GN_OK)
+        ret_path[0] = '\0';
+    return status;
+}
+
 static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *place)
 {
     (void)info, (void)type, (void)place;

@@ -42,6 +42,11 @@ gn_status gn_path_rename(const char *from, const char *to);
 // Creates a folder and its parents, durably; no error if it exists.
 gn_status gn_folder_create(const char *path);
 
+// Creates a folder "gannet-XXXXXX" of its own, with other letters for the X, in `within`, or where
+// that is NULL in $TMPDIR, or where that is not set in /tmp. ret_path: [GN_PATH_SIZE], "" after an
+// error.
+gn_status gn_folder_create_temporary(char *ret_path, const char *within);
+
 // Removes a file or a folder with everything in it; no error if it does not exist.
 gn_status gn_path_remove(const char *path);
 

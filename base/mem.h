@@ -29,6 +29,12 @@ gn_status gn_copy_text(char **ret_text, const char *text);
 // Frees *block, a pointer to any object pointer, and sets it to NULL; NULL-safe.
 void gn_free(void *block);
 
+// For the size of a block that serves two uses.
+static inline size_t gn_larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 // Allocations made since the process started (never decreases).
 uint64_t gn_mem_allocations(void);
 

@@ -74,12 +74,9 @@ static sigset_t interrupts(void)
 gn_status cli_replay_scratch(const cli_request *request, char *ret_folder)
 {
     const char *within = cli_verb_value(request, "--folder");
-    const char *temporary = getenv("TMPDIR");
-    if (!within)
-        within = temporary && *temporary ? temporary : "/tmp";
-    GN_TRY(gn_path_join(ret_folder, within, "gannet-replay-XXXXXX"));
-    if (!mkdtemp(ret_folder))
-        return gn_fail_errno(errno, "--folder %s", within);
+    gn_status status = gn_folder_create_temporary(ret_folder, within);
+    if (status != GN_OK)
+        return within ? gn_fail_within(status, "--folder") : status;
     const sigset_t waiting = interrupts();
     pthread_sigmask(SIG_BLOCK, &waiting, NULL); // before there are threads, which inherit it
     return GN_OK;

@@ -127,12 +127,10 @@ static gn_status run(const char *folder)
 
 int main(void)
 {
-    char folder[] = "/tmp/gannet-example-XXXXXX";
-    if (!mkdtemp(folder)) {
-        perror(folder);
-        return 1;
-    }
-    gn_status status = run(folder);
+    char folder[GN_PATH_SIZE] = "";
+    gn_status status = gn_folder_create_temporary(folder, NULL);
+    if (status == GN_OK)
+        status = run(folder);
     if (status != GN_OK)
         fprintf(stderr, "replay_disk: %s\n", gn_error_text());
     return gn_path_remove(folder) == GN_OK && status == GN_OK ? 0 : 1;

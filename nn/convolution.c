@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 // Columns of c that are gathered at a time, so that they stay in the second-level cache; one
 // position has as many as there are rows.
 enum { COLUMNS = 256 };
@@ -20,13 +22,13 @@ static size_t positions(const nn_layer *layer)
 
 static size_t positions_at_a_time(size_t rows)
 {
-    return nn_larger(COLUMNS / rows, 1);
+    return gn_larger(COLUMNS / rows, 1);
 }
 
 size_t nn_convolve_scratch(const nn_layer *layer, size_t rows)
 {
-    size_t most = nn_larger(COLUMNS, rows), k = kernel_size(layer), channels = layer->out.channels;
-    return nn_matmul_scratch(nn_larger(nn_larger(k, channels), most)) + k * most + k * channels;
+    size_t most = gn_larger(COLUMNS, rows), k = kernel_size(layer), channels = layer->out.channels;
+    return nn_matmul_scratch(gn_larger(gn_larger(k, channels), most)) + k * most + k * channels;
 }
 
 // --- between a picture and the columns
@@ -142,9 +144,9 @@ typedef struct arrays {
 static arrays split(const nn_convolve *c)
 {
     const nn_layer *layer = c->layer;
-    size_t most = nn_larger(COLUMNS, c->n), k = kernel_size(layer);
+    size_t most = gn_larger(COLUMNS, c->n), k = kernel_size(layer);
     float *column =
-        c->scratch + nn_matmul_scratch(nn_larger(nn_larger(k, layer->out.channels), most));
+        c->scratch + nn_matmul_scratch(gn_larger(gn_larger(k, layer->out.channels), most));
     return (arrays){ c->scratch, column, column + k * most };
 }
 

@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+#include "base/mem.h"
 #include "nn/layer.h"
 
 static const double pi = 3.14159265358979323846;
@@ -19,8 +20,8 @@ static size_t cosine_memory(const nn_layer *layer, size_t rows, size_t quantiles
 
 static size_t cosine_scratch(const nn_layer *layer, size_t rows, size_t quantiles)
 {
-    size_t longest = nn_larger(layer->outputs, layer->cosines);
-    return nn_matmul_scratch(nn_larger(longest, rows * quantiles));
+    size_t longest = gn_larger(layer->outputs, layer->cosines);
+    return nn_matmul_scratch(gn_larger(longest, rows * quantiles));
 }
 
 // cos(k a) = 2 cos(a) cos((k - 1) a) - cos((k - 2) a), in double precision, for columns side by

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "nn/layer.h"
 
 enum { LANES = 16 };
@@ -19,7 +20,7 @@ static nn_matrix transposed(nn_matrix m)
 static size_t dense_scratch(const nn_layer *layer, size_t rows, size_t quantiles)
 {
     (void)quantiles;
-    return nn_matmul_scratch(nn_larger(rows, nn_larger(layer->inputs, layer->outputs)));
+    return nn_matmul_scratch(gn_larger(rows, gn_larger(layer->inputs, layer->outputs)));
 }
 
 static gn_status dense_forward(const nn_pass *pass)

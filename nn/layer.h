@@ -75,11 +75,6 @@ static inline size_t nn_padded(size_t count)
     return (count + 15) / 16 * 16;
 }
 
-static inline size_t nn_larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 // --- for running one
 
 // g [rows, n]: cleared where the output [rows, stride] was not above 0.

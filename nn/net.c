@@ -47,16 +47,16 @@ static size_t place(nn_net *net)
         if (kind->memory)
             net->memory[i] = take(net->arena, &used, kind->memory(layer, rows, net->max_quantiles));
         if (kind->scratch)
-            scratch = nn_larger(scratch, kind->scratch(layer, rows, net->max_quantiles));
+            scratch = gn_larger(scratch, kind->scratch(layer, rows, net->max_quantiles));
         if (kind == &nn_cosine)
             rows *= net->max_quantiles;
-        widest = nn_larger(widest, layer->outputs);
+        widest = gn_larger(widest, layer->outputs);
         if (kind == &nn_wide_head) { // its outputs are the caller's
-            most = nn_larger(most, rows * layer->width);
+            most = gn_larger(most, rows * layer->width);
             continue;
         }
         net->output[i] = take(net->arena, &used, rows * layer->outputs);
-        most = nn_larger(most, rows * layer->outputs);
+        most = gn_larger(most, rows * layer->outputs);
     }
     for (int i = 0; i < 2; i++) {
         net->grad[i] = take(net->arena, &used, most);

@@ -17,6 +17,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "nn/layer.h"
 #include "nn/simd.h"
 
@@ -49,7 +50,7 @@ typedef struct groups {
 
 static size_t longest_sum(const nn_layer *layer, size_t rows)
 {
-    return nn_larger(rows, nn_larger(layer->inputs, layer->width));
+    return gn_larger(rows, gn_larger(layer->inputs, layer->width));
 }
 
 // Cuts up the scratch; returns the floats it needs.

@@ -76,11 +76,6 @@ static nn_spec spec_of(const rl_config *config, const nn_head *head, const env_s
     };
 }
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 static bool is_implicit(const rl_learner *learner)
 {
     return learner->layout.spec.cosines > 0;
@@ -92,8 +87,8 @@ static size_t widest(const nn_head *head)
     const nn_head_config *config = &head->config;
     if (config->kind != NN_HEAD_IMPLICIT_QUANTILE)
         return head->width;
-    return larger((size_t)config->quantiles,
-                  larger((size_t)config->target_quantiles, (size_t)config->acting_quantiles));
+    return gn_larger((size_t)config->quantiles,
+                     gn_larger((size_t)config->target_quantiles, (size_t)config->acting_quantiles));
 }
 
 static gn_status allocate(rl_learner *learner, bool measures)

@@ -189,6 +189,21 @@ static void rename_replaces(void **state)
     test_temp_remove(folder);
 }
 
+static void temporary_folders_are_each_another(void **state)
+{
+    (void)state;
+    test_temp_folder(folder);
+    char first[GN_PATH_SIZE], second[GN_PATH_SIZE];
+    expect_ok(gn_folder_create_temporary(first, folder));
+    expect_ok(gn_folder_create_temporary(second, folder));
+    assert_string_not_equal(first, second);
+    assert_memory_equal(first, folder, strlen(folder));
+    assert_true(gn_path_is_folder(first) && gn_path_is_folder(second));
+    expect_fails(GN_ERR_NOT_FOUND, at("none"), gn_folder_create_temporary(first, at("none")));
+    assert_string_equal(first, "");
+    test_temp_remove(folder);
+}
+
 static void folders_are_made_with_parents_and_removed_whole(void **state)
 {
     (void)state;
@@ -301,5 +316,6 @@ static void locks_exclude_each_other(void **state)
 TEST_MAIN(paths_join_by_one_slash, files_come_back_whole, files_of_unknown_size_are_read,
           errors_name_the_path, a_failed_write_keeps_the_old_contents,
           all_operations_fail_after_the_first, a_temp_file_left_behind_does_no_harm,
-          a_full_disk_is_told, rename_replaces, folders_are_made_with_parents_and_removed_whole,
-          lists_are_sorted, missing_memory_leaves_nothing_behind, locks_exclude_each_other)
+          a_full_disk_is_told, rename_replaces, temporary_folders_are_each_another,
+          folders_are_made_with_parents_and_removed_whole, lists_are_sorted,
+          missing_memory_leaves_nothing_behind, locks_exclude_each_other)

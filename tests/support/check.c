@@ -76,10 +76,7 @@ bool test_shared_path(char ret_path[GN_PATH_SIZE], const char *name)
 
 void test_temp_folder(char ret_path[GN_PATH_SIZE])
 {
-    const char *parent = getenv("TMPDIR");
-    expect_ok(gn_path_join(ret_path, parent != NULL ? parent : "/tmp", "gannet_test_XXXXXX"));
-    if (mkdtemp(ret_path) == NULL)
-        fail_msg("%s: %s", ret_path, strerror(errno));
+    expect_ok(gn_folder_create_temporary(ret_path, NULL));
 }
 
 void test_temp_remove(const char *path)
