@@ -167,7 +167,7 @@ static void files_read_back_as_the_same_bars(void **state)
         market_bars_destroy(&bars);
     }
     expect_ok(gn_path_join(path, folder, "m.txt"));
-    expect_fails(GN_ERR_UNSUPPORTED, "m.", market_generated_write(&m, path));
+    expect_fails(GN_ERR_ARG, "does not end with .csv", market_generated_write(&m, path));
     assert_false(gn_path_exists(path));
     market_generated_free(&m);
     test_temp_remove(folder);
