@@ -62,13 +62,13 @@ typedef struct body {
     unsigned char *bytes; // [capacity]
     replay_place place[CHUNK];
     size_t size;
-    const gn_dictionary *dictionary;
+    const replay_model *dictionary;
 } body;
 
 typedef struct run {
     replay_coder *coder;
     replay_dictionary *policy;
-    gn_dictionary *dictionary[CHUNKS + 1]; // of the ids
+    replay_model *dictionary[CHUNKS + 1]; // of the ids
     body *chunk; // [CHUNKS]
     size_t capacity;
 } run;
@@ -77,7 +77,7 @@ static void encode_chunk(run *r, const frames *f, size_t c)
 {
     body *chunk = &r->chunk[c];
     uint64_t id = replay_dictionary_save(r->policy).id;
-    gn_dictionary *fresh = NULL;
+    replay_model *fresh = NULL;
     bench_need(replay_dictionary_encode(r->policy, r->coder, r->dictionary[id],
                                         f->pixel + c * CHUNK * FRAME_SIZE, f->start + c * CHUNK,
                                         CHUNK, chunk->bytes, r->capacity, chunk->place,
@@ -148,7 +148,7 @@ static void measure(const frames *f, replay_codec_kind kind, const char *name, i
     }
     for (size_t id = 1; id <= CHUNKS && r.dictionary[id]; id++) {
         size_t own = 0;
-        gn_dictionary_bytes(r.dictionary[id], &own);
+        replay_model_bytes(r.dictionary[id], &own);
         size += own;
     }
     report(name, f, "size", "% of raw with places and dictionaries",
@@ -158,7 +158,7 @@ static void measure(const frames *f, replay_codec_kind kind, const char *name, i
     for (size_t c = 0; c < f->chunks; c++)
         gn_free(&r.chunk[c].bytes);
     for (size_t id = 1; id <= CHUNKS; id++)
-        gn_dictionary_destroy(&r.dictionary[id]);
+        replay_model_destroy(&r.dictionary[id]);
     gn_free(&r.chunk);
     replay_dictionary_destroy(&r.policy);
     replay_coder_destroy(&r.coder);
@@ -169,6 +169,7 @@ static void measure_frames(frames f, int level, double budget_s)
     measure(&f, REPLAY_CODEC_NONE, "none", level, budget_s);
     measure(&f, REPLAY_CODEC_ZSTD, "zstd", level, budget_s);
     measure(&f, REPLAY_CODEC_ZSTD_DICT, "zstd-dict", level, budget_s);
+    measure(&f, REPLAY_CODEC_PATCH, "patch", level, budget_s);
     measure(&f, REPLAY_CODEC_DELTA, "delta", level, budget_s);
     free_frames(&f);
 }

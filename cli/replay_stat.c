@@ -89,7 +89,7 @@ static void bytes_row(gn_text *out, const char *label, uint64_t bytes)
 // How records are kept, as the option replay.codec calls it.
 static const char *codec_name(const replay_layout *layout)
 {
-    static const char *const packed[] = { "none", "zstd", "zstd-dict", "delta" };
+    static const char *const packed[] = { "none", "zstd", "zstd-dict", "delta", "patch" };
     if (layout->packed > sizeof packed / sizeof *packed)
         return "unknown";
     return layout->packed ? packed[layout->packed - 1] : "ram";

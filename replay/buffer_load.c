@@ -77,7 +77,7 @@ static gn_status load_packed(loader *self, uint32_t stream, uint64_t chunk, cons
     unsigned char *own = body; // until the records have it
     replay_columns packed = self->columns;
     gn_status status = gn_alloc(&packed.place, buffer->chunk, sizeof *packed.place);
-    const gn_dictionary *dictionary = NULL;
+    const replay_model *dictionary = NULL;
     packed.record = NULL;
     if (status == GN_OK)
         status = replay_chunk_decode(self->compressor, bytes, size, buffer->chunk, first,

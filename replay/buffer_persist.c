@@ -109,11 +109,11 @@ static gn_status save_bodies(replay_buffer *buffer, const replay_state_parts *pa
     uint64_t dictionaries = replay_writer_dictionaries(buffer->writer);
     gn_blob_write(out, "dictionaries", &dictionaries, sizeof dictionaries);
     for (uint32_t id = 1; id <= dictionaries; id++) {
-        const gn_dictionary *dictionary;
+        const replay_model *dictionary;
         size_t size;
         void *bytes;
         GN_TRY(replay_writer_dictionary(buffer->writer, id, &dictionary));
-        GN_TRY(gn_dictionary_pack(dictionary, &bytes, &size));
+        GN_TRY(replay_model_pack(dictionary, &bytes, &size));
         gn_blob_write(out, "dictionary", bytes, size);
         gn_free(&bytes);
     }

@@ -8,9 +8,7 @@ enum { HIGH_WORTH = 400 }; // part of a record that a higher level has to save
 
 struct replay_dictionary {
     replay_dictionary_state state;
-    unsigned char *bytes; // [REPLAY_DICTIONARY_SIZE_MAX]
-    size_t *sample_size; // [records_max], all record_size
-    size_t records_max;
+    size_t record_size, records_max;
     replay_codec_kind kind;
     int level, high_level;
 };
@@ -23,26 +21,14 @@ gn_status replay_dictionary_create(replay_dictionary **ret_self, replay_codec_ki
     self->kind = kind;
     self->level = level;
     self->high_level = high_level;
+    self->record_size = record_size;
     self->records_max = records_max;
-    gn_status status = gn_alloc(&self->bytes, REPLAY_DICTIONARY_SIZE_MAX, 1);
-    if (status == GN_OK)
-        status = gn_alloc(&self->sample_size, records_max, sizeof *self->sample_size);
-    if (status != GN_OK) {
-        replay_dictionary_destroy(&self);
-        return status;
-    }
-    for (size_t i = 0; i < records_max; i++)
-        self->sample_size[i] = record_size;
     *ret_self = self;
     return GN_OK;
 }
 
 void replay_dictionary_destroy(replay_dictionary **self)
 {
-    if (*self == NULL)
-        return;
-    gn_free(&(*self)->bytes);
-    gn_free(&(*self)->sample_size);
     gn_free(self);
 }
 
@@ -59,23 +45,10 @@ void replay_dictionary_load(replay_dictionary *self, const replay_dictionary_sta
 static bool is_due(const replay_dictionary *self)
 {
     const replay_dictionary_state *state = &self->state;
-    if (self->kind != REPLAY_CODEC_ZSTD_DICT)
+    if (self->kind != REPLAY_CODEC_ZSTD_DICT && self->kind != REPLAY_CODEC_PATCH)
         return false;
     return state->chunks == 0 || (state->chunks > REPLAY_DICTIONARY_REST &&
                                   state->last > state->best + state->best / 10 * 3);
-}
-
-// A dictionary of these records; *ret_new is NULL if they are too few.
-static gn_status train(replay_dictionary *self, const unsigned char *record, size_t n,
-                       gn_dictionary **ret_new)
-{
-    size_t size = 0;
-    gn_status status = gn_dictionary_train(record, self->sample_size, n, self->bytes,
-                                           REPLAY_DICTIONARY_SIZE_MAX, &size);
-    *ret_new = NULL;
-    if (status == GN_OK)
-        return gn_dictionary_create(ret_new, self->bytes, size, self->level);
-    return status == GN_ERR_EMPTY ? GN_OK : status;
 }
 
 // A chunk on its way into a body.
@@ -90,7 +63,7 @@ typedef struct work {
     size_t size; // of the body
 } work;
 
-static gn_status encode_from(work *w, const gn_dictionary *dictionary, size_t first)
+static gn_status encode_from(work *w, const replay_model *dictionary, size_t first)
 {
     size_t record_size = replay_coder_bound(w->coder, 1);
     return replay_coder_encode(w->coder, dictionary, w->record + first * record_size,
@@ -98,52 +71,70 @@ static gn_status encode_from(work *w, const gn_dictionary *dictionary, size_t fi
                                w->capacity, w->place, &w->size);
 }
 
-// Tries a dictionary of the first half on the second, which took `size_before` bytes.
-static gn_status try_halves(replay_dictionary *self, work *w, size_t size_before, bool *ret_tried,
-                            bool *ret_pays)
+// Bytes that the second half takes with a model of the first, and a share of the model's own;
+// SIZE_MAX if there is none.
+static gn_status try_half(const replay_dictionary *self, work *w, replay_model_kind kind,
+                          size_t *ret_size)
 {
-    gn_dictionary *trial = NULL;
-    GN_TRY(train(self, w->record, w->n / 2, &trial));
-    *ret_tried = trial != NULL;
-    *ret_pays = false;
+    replay_model *trial = NULL;
+    GN_TRY(replay_model_train(&trial, kind, self->level, w->record, w->n / 2, self->record_size));
+    *ret_size = SIZE_MAX;
     if (trial == NULL)
         return GN_OK;
     size_t own = 0;
     void *packed = NULL; // as it will be stored
-    gn_status status = gn_dictionary_pack(trial, &packed, &own);
+    gn_status status = replay_model_pack(trial, &packed, &own);
     gn_free(&packed);
     if (status == GN_OK)
         status = encode_from(w, trial, w->n / 2);
-    *ret_pays = (w->size + own / REPLAY_DICTIONARY_REST / 2) * 100 <= size_before * 95;
-    gn_dictionary_destroy(&trial);
+    *ret_size = w->size + own / REPLAY_DICTIONARY_REST / 2;
+    replay_model_destroy(&trial);
     return status;
+}
+
+// Which kind of model a chunk is to have, if any, whose second half took `size_before` bytes.
+static gn_status try_halves(const replay_dictionary *self, work *w, size_t size_before,
+                            bool *ret_tried, bool *ret_pays, replay_model_kind *ret_kind)
+{
+    size_t size, size_book = SIZE_MAX;
+    GN_TRY(try_half(self, w, REPLAY_MODEL_DICTIONARY, &size));
+    if (self->kind == REPLAY_CODEC_PATCH)
+        GN_TRY(try_half(self, w, REPLAY_MODEL_BOOK, &size_book));
+    *ret_kind = REPLAY_MODEL_DICTIONARY;
+    if (size_book != SIZE_MAX && (size == SIZE_MAX || size_book <= size + size / 4)) {
+        *ret_kind = REPLAY_MODEL_BOOK;
+        size = size_book;
+    }
+    *ret_tried = size != SIZE_MAX;
+    *ret_pays = *ret_tried && size * 100 <= size_before * 95;
+    return GN_OK;
 }
 
 // Encodes the chunk with a dictionary that comes into use, and makes it one of the higher level
 // where that pays.
-static gn_status choose_level(replay_dictionary *self, work *w, gn_dictionary **fresh,
+static gn_status choose_level(replay_dictionary *self, work *w, replay_model **fresh,
                               int *ret_level)
 {
     size_t size;
-    gn_dictionary *high = NULL;
+    replay_model *high = NULL;
     GN_TRY(encode_from(w, *fresh, 0));
     size_t low_size = w->size;
     *ret_level = self->level;
-    if (self->high_level == self->level)
+    if (self->high_level == self->level || (*fresh)->book)
         return GN_OK;
-    const void *bytes = gn_dictionary_bytes(*fresh, &size);
-    GN_TRY(gn_dictionary_create(&high, bytes, size, self->high_level));
+    const void *bytes = replay_model_bytes(*fresh, &size);
+    GN_TRY(replay_model_create(&high, bytes, size, self->high_level));
     gn_status status = encode_from(w, high, 0);
     size_t worth = w->n * replay_coder_bound(w->coder, 1) / HIGH_WORTH;
     if (status == GN_OK && w->size + low_size / 10 <= low_size && w->size + worth <= low_size) {
-        gn_dictionary *low = *fresh;
+        replay_model *low = *fresh;
         *fresh = high;
         high = low;
         *ret_level = self->high_level;
     } else if (status == GN_OK) {
         status = encode_from(w, *fresh, 0);
     }
-    gn_dictionary_destroy(&high);
+    replay_model_destroy(&high);
     return status;
 }
 
@@ -160,28 +151,30 @@ static void note(replay_dictionary_state *state, size_t records, size_t size, bo
 }
 
 gn_status replay_dictionary_encode(replay_dictionary *self, replay_coder *coder,
-                                   const gn_dictionary *current, const unsigned char *record,
+                                   const replay_model *current, const unsigned char *record,
                                    const uint8_t *starts, size_t n, unsigned char *ret_body,
                                    size_t capacity, replay_place *ret_place, size_t *ret_size,
-                                   gn_dictionary **ret_new)
+                                   replay_model **ret_new)
 {
     if (n == 0 || n > self->records_max)
         return gn_fail(GN_ERR_ARG, "replay dictionary: %zu records are outside [1, %zu]", n,
                        self->records_max);
     work w = { coder, record, starts, n, ret_body, capacity, ret_place, 0 };
     GN_TRY(encode_from(&w, current, 0));
-    gn_dictionary *fresh = NULL;
+    replay_model *fresh = NULL;
     bool tried = false, pays = false;
+    replay_model_kind kind;
     if (is_due(self) && n > 1)
-        GN_TRY(try_halves(self, &w, w.size - ret_place[n / 2 - 1].end, &tried, &pays));
+        GN_TRY(try_halves(self, &w, w.size - ret_place[n / 2 - 1].end, &tried, &pays,
+                          &kind));
     if (pays)
-        GN_TRY(train(self, record, n, &fresh));
+        GN_TRY(replay_model_train(&fresh, kind, self->level, record, n, self->record_size));
     int level = (int)self->state.level;
     if (tried) {
         gn_status status =
             fresh ? choose_level(self, &w, &fresh, &level) : encode_from(&w, current, 0);
         if (status != GN_OK) {
-            gn_dictionary_destroy(&fresh);
+            replay_model_destroy(&fresh);
             return status;
         }
     }

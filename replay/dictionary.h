@@ -23,7 +23,7 @@
 
 #include "replay/codec.h"
 
-enum { REPLAY_DICTIONARY_SIZE_MAX = 65536, REPLAY_DICTIONARY_REST = 16 };
+enum { REPLAY_DICTIONARY_REST = 16 };
 
 // What the decision depends on besides the chunk and the dictionary in use; saved as bytes. {0}:
 // nothing seen.
@@ -52,9 +52,9 @@ void replay_dictionary_load(replay_dictionary *self, const replay_dictionary_sta
 // the id of the state names it (it is to be stored, packed, under that id). Else *ret_new
 // is NULL.
 gn_status replay_dictionary_encode(replay_dictionary *self, replay_coder *coder,
-                                   const gn_dictionary *current, const unsigned char *record,
+                                   const replay_model *current, const unsigned char *record,
                                    const uint8_t *starts, size_t n, unsigned char *ret_body,
                                    size_t capacity, replay_place *ret_place, size_t *ret_size,
-                                   gn_dictionary **ret_new);
+                                   replay_model **ret_new);
 
 #endif

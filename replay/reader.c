@@ -23,7 +23,7 @@ struct replay_reader {
     replay_findings *findings; // NULL: damage is an error
     gn_compressor *compressor;
     replay_coder *coder; // of packed records; NULL: they are columns
-    gn_dictionary *dictionary; // of `dictionary_id`, the last one used
+    replay_model *dictionary; // of `dictionary_id`, the last one used
     uint32_t dictionary_id;
     replay_columns columns; // [chunk]: what `slots` holds, records as they are stored
     size_t record_size; // of a record as it was added
@@ -86,7 +86,7 @@ void replay_reader_close(replay_reader **reader)
     replay_view_close(&(*reader)->view);
     gn_compressor_destroy(&(*reader)->compressor);
     replay_coder_destroy(&(*reader)->coder);
-    gn_dictionary_destroy(&(*reader)->dictionary);
+    replay_model_destroy(&(*reader)->dictionary);
     replay_columns_free(&(*reader)->columns);
     gn_free(&(*reader)->restored);
     gn_free(&(*reader)->priority);
@@ -227,7 +227,7 @@ static gn_status use_dictionary(replay_reader *reader, uint32_t id)
     const replay_view *view = reader->view;
     if (id == reader->dictionary_id)
         return GN_OK;
-    gn_dictionary_destroy(&reader->dictionary);
+    replay_model_destroy(&reader->dictionary);
     reader->dictionary_id = 0;
     if (id == 0)
         return GN_OK;
@@ -237,7 +237,7 @@ static gn_status use_dictionary(replay_reader *reader, uint32_t id)
     gn_status status =
         value ? replay_value_read(value, &bytes, &size) : gn_fail(GN_ERR_CORRUPT, "is missing");
     if (status == GN_OK)
-        status = gn_dictionary_unpack(&reader->dictionary, bytes, size, 1);
+        status = replay_model_unpack(&reader->dictionary, bytes, size, 1);
     if (status != GN_OK)
         return gn_fail_within(status, "dictionary %u", id);
     reader->dictionary_id = id;

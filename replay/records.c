@@ -9,7 +9,7 @@
 typedef struct chunk_entry {
     uint64_t number; // of the chunk, from 1; 0: none
     replay_job *raw; // until it is where it stays
-    const gn_dictionary *dictionary;
+    const replay_model *dictionary;
     uint32_t dictionary_id;
     uint64_t offset; // of the body in the file
     unsigned char *body; // RAM only: ours
@@ -186,7 +186,7 @@ void replay_records_settle(replay_records *records, replay_job *job)
 }
 
 replay_place *replay_records_adopt(replay_records *records, uint32_t stream, uint64_t chunk,
-                                   const replay_chunk_about *about, const gn_dictionary *dictionary,
+                                   const replay_chunk_about *about, const replay_model *dictionary,
                                    uint64_t offset, unsigned char *body)
 {
     chunk_entry *entry = entry_of(records, stream, chunk);

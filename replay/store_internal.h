@@ -21,7 +21,7 @@
 #define REPLAY_LAYOUT "layout"
 #define REPLAY_OWNER "owner"
 
-enum { REPLAY_OWNER_MAX = 32, REPLAY_STORE_VERSION = 3 };
+enum { REPLAY_OWNER_MAX = 32, REPLAY_STORE_VERSION = 4 };
 
 // A body is made at least this long: then LMDB keeps it in pages of its own, which never move.
 enum { REPLAY_BODY_MIN = 4096 };

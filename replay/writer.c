@@ -26,7 +26,7 @@ struct replay_writer {
     replay_state_parts parts;
     replay_coder *coder;
     replay_dictionary *choice; // when a dictionary is trained
-    gn_dictionary **dictionary; // [dictionaries] all there are, of id i + 1; NULL: not loaded
+    replay_model **dictionary; // [dictionaries] all there are, of id i + 1; NULL: not loaded
     size_t dictionaries;
     unsigned char *body; // [body_size] of the chunk being coded
     size_t body_size;
@@ -56,13 +56,13 @@ struct replay_writer {
 // --- the thread
 
 // Keeps a dictionary that came into use, ours from here on.
-static gn_status keep_dictionary(replay_writer *writer, uint64_t id, gn_dictionary *dictionary)
+static gn_status keep_dictionary(replay_writer *writer, uint64_t id, replay_model *dictionary)
 {
     gn_status status = GN_OK;
     if (id > writer->dictionaries)
-        status = gn_grow(&writer->dictionary, writer->dictionaries, id, sizeof(gn_dictionary *));
+        status = gn_grow(&writer->dictionary, writer->dictionaries, id, sizeof(replay_model *));
     if (status != GN_OK) {
-        gn_dictionary_destroy(&dictionary);
+        replay_model_destroy(&dictionary);
         return status;
     }
     writer->dictionaries = id > writer->dictionaries ? id : writer->dictionaries;
@@ -71,19 +71,19 @@ static gn_status keep_dictionary(replay_writer *writer, uint64_t id, gn_dictiona
 }
 
 static gn_status store_dictionary(replay_writer *writer, uint64_t id,
-                                  const gn_dictionary *dictionary)
+                                  const replay_model *dictionary)
 {
     void *bytes;
     size_t size;
     if (!writer->store)
         return GN_OK;
-    GN_TRY(gn_dictionary_pack(dictionary, &bytes, &size));
+    GN_TRY(replay_model_pack(dictionary, &bytes, &size));
     gn_status status = replay_store_put_dictionary(writer->store, (uint32_t)id, bytes, size);
     gn_free(&bytes);
     return status;
 }
 
-static const gn_dictionary *known_dictionary(const replay_writer *writer, uint64_t id)
+static const replay_model *known_dictionary(const replay_writer *writer, uint64_t id)
 {
     return id > 0 && id <= writer->dictionaries ? writer->dictionary[id - 1] : NULL;
 }
@@ -95,7 +95,7 @@ static gn_status encode_body(replay_writer *writer, replay_job *job)
         writer->starts[i] = i == 0 || columns->flags[i - 1] & REPLAY_FINAL;
     size_t size;
     uint64_t id = replay_dictionary_save(writer->choice).id;
-    gn_dictionary *fresh;
+    replay_model *fresh;
     GN_TRY(replay_dictionary_encode(writer->choice, writer->coder, known_dictionary(writer, id),
                                     columns->record, writer->starts, writer->chunk, writer->body,
                                     writer->body_size, columns->place, &size, &fresh));
@@ -164,7 +164,7 @@ static gn_status code_chunk(replay_writer *writer, replay_job *job)
     if (status != GN_OK) {
         replay_dictionary_load(writer->choice, &before);
         while (writer->dictionaries > before.id)
-            gn_dictionary_destroy(&writer->dictionary[--writer->dictionaries]);
+            replay_model_destroy(&writer->dictionary[--writer->dictionaries]);
     }
     return status;
 }
@@ -291,7 +291,7 @@ gn_status replay_writer_create(replay_writer **ret_writer, const replay_writer_c
 static void forget_dictionaries(replay_writer *writer)
 {
     for (size_t i = 0; i < writer->dictionaries; i++)
-        gn_dictionary_destroy(&writer->dictionary[i]);
+        replay_model_destroy(&writer->dictionary[i]);
     writer->dictionaries = 0;
     replay_dictionary_load(writer->choice, &(replay_dictionary_state){ 0 });
 }
@@ -438,7 +438,7 @@ void replay_writer_set_contents(replay_writer *writer, uint32_t stream, uint64_t
 }
 
 gn_status replay_writer_dictionary(replay_writer *writer, uint32_t id,
-                                   const gn_dictionary **ret_dictionary)
+                                   const replay_model **ret_dictionary)
 {
     enum { MOST = 1 << 20 }; // more chunks would be more than a terabyte
     *ret_dictionary = known_dictionary(writer, id);
@@ -458,11 +458,11 @@ gn_status replay_writer_dictionary(replay_writer *writer, uint32_t id,
 
 gn_status replay_writer_adopt(replay_writer *writer, uint32_t id, const void *bytes, size_t size)
 {
-    gn_dictionary *dictionary;
+    replay_model *dictionary;
     uint64_t level =
         replay_dictionary_save(writer->choice).level; // of those that code no more, any does
     GN_TRY(
-        gn_dictionary_unpack(&dictionary, bytes, size, level ? (int)level : writer->config.level));
+        replay_model_unpack(&dictionary, bytes, size, level ? (int)level : writer->config.level));
     return keep_dictionary(writer, id, dictionary);
 }
 

@@ -31,7 +31,7 @@ typedef struct replay_job {
     const unsigned char *record[2]; // lent records, in two pieces
     uint32_t pieces[2]; // records of each
     uint64_t contents; // replay_chunk_contents
-    const gn_dictionary *dictionary; // NULL: none
+    const replay_model *dictionary; // NULL: none
     uint32_t dictionary_id;
     unsigned char *body; // RAM only: [body_size], the owner's from harvest on
     uint32_t body_size;
@@ -105,7 +105,7 @@ void replay_writer_reset(replay_writer *writer);
 void replay_writer_set_contents(replay_writer *writer, uint32_t stream, uint64_t chunk,
                                 uint64_t contents);
 gn_status replay_writer_dictionary(replay_writer *writer, uint32_t id,
-                                   const gn_dictionary **ret_dictionary);
+                                   const replay_model **ret_dictionary);
 
 // State of the thread's decisions, part of a generation; while the thread is idle.
 void replay_writer_save(const replay_writer *writer, gn_blob *out);

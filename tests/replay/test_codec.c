@@ -29,7 +29,7 @@ static const size_t mallocs;
 
 typedef struct chunk {
     replay_coder *coder;
-    gn_dictionary *dictionary; // NULL: none
+    replay_model *dictionary; // NULL: none
     unsigned char *record, *body, *back;
     uint8_t starts[N];
     replay_place place[N];
@@ -56,14 +56,11 @@ static chunk make_chunk(replay_codec_kind kind, size_t n, size_t record_size)
 
 static void train(chunk *c)
 {
-    size_t sizes[N], size = 0;
-    unsigned char *bytes = NULL;
-    for (size_t i = 0; i < c->n; i++)
-        sizes[i] = c->record_size;
-    expect_ok(gn_alloc(&bytes, 65536, 1));
-    expect_ok(gn_dictionary_train(c->record, sizes, c->n, bytes, 65536, &size));
-    expect_ok(gn_dictionary_create(&c->dictionary, bytes, size, LEVEL));
-    gn_free(&bytes);
+    replay_model_kind kind =
+        c->kind == REPLAY_CODEC_PATCH ? REPLAY_MODEL_BOOK : REPLAY_MODEL_DICTIONARY;
+    expect_ok(
+        replay_model_train(&c->dictionary, kind, LEVEL, c->record, c->n, c->record_size));
+    assert_non_null(c->dictionary);
 }
 
 // A chunk of game frames, encoded; `dictionary`: with one.
@@ -82,7 +79,7 @@ static void free_chunk(chunk *c)
     replay_coder_destroy(&c->coder);
     assert_null(c->coder);
     replay_coder_destroy(&c->coder);
-    gn_dictionary_destroy(&c->dictionary);
+    replay_model_destroy(&c->dictionary);
     gn_free(&c->record);
     gn_free(&c->back);
     gn_free(&c->body);

@@ -18,7 +18,7 @@ static const uint64_t walls[] = { 0x5A3C96F00F69C3A5, 0xC639A55A1BE47281 };
 typedef struct writer {
     replay_dictionary *dictionary;
     replay_coder *coder;
-    gn_dictionary *kept[DICTIONARIES]; // kept[id]; kept[0]: NULL
+    replay_model *kept[DICTIONARIES]; // kept[id]; kept[0]: NULL
     unsigned char *record, *body, *back;
     uint8_t starts[N];
     replay_place place[N];
@@ -41,7 +41,7 @@ static writer make_writer(replay_codec_kind kind)
 static void free_writer(writer *w)
 {
     for (size_t i = 0; i < DICTIONARIES; i++)
-        gn_dictionary_destroy(&w->kept[i]);
+        replay_model_destroy(&w->kept[i]);
     replay_dictionary_destroy(&w->dictionary);
     assert_null(w->dictionary);
     replay_dictionary_destroy(&w->dictionary);
@@ -58,7 +58,7 @@ static bool write_chunk(writer *w, scene what, uint64_t number, size_t n)
         frames_noise(number, n, w->record, w->starts);
     else
         frames_catch(number, walls[what], n, w->record, w->starts);
-    gn_dictionary *fresh = NULL;
+    replay_model *fresh = NULL;
     expect_ok(replay_dictionary_encode(w->dictionary, w->coder, w->kept[w->id], w->record,
                                        w->starts, n, w->body, w->capacity, w->place, &w->size,
                                        &fresh));
@@ -147,9 +147,9 @@ static void a_resumed_writer_writes_the_same(void **state)
             if (i == stop) {
                 replay_dictionary_state saved = replay_dictionary_save(b.dictionary);
                 size_t size = 0;
-                const void *bytes = gn_dictionary_bytes(b.kept[b.id], &size);
+                const void *bytes = replay_model_bytes(b.kept[b.id], &size);
                 writer other = make_writer(REPLAY_CODEC_ZSTD_DICT);
-                expect_ok(gn_dictionary_create(&other.kept[b.id], bytes, size, LEVEL));
+                expect_ok(replay_model_create(&other.kept[b.id], bytes, size, LEVEL));
                 other.id = b.id;
                 replay_dictionary_load(other.dictionary, &saved);
                 free_writer(&b);
@@ -171,7 +171,7 @@ static void failures_change_nothing(void **state)
     (void)state;
     writer w = make_writer(REPLAY_CODEC_ZSTD_DICT);
     replay_dictionary *none = NULL;
-    gn_dictionary *fresh = NULL;
+    replay_model *fresh = NULL;
     for (uint64_t n = 1; n <= 3; n++) {
         gn_mem_fail_at(n);
         expect_fails(
