@@ -34,7 +34,8 @@ gn_status gn_decompress(gn_compressor *compressor, const void *frame, size_t fra
                         void *ret_data, size_t size);
 
 // Bytes as a compressed block of their own, and back. Release *ret_bytes and *ret_packed with
-// gn_free. Errors of unpack: GN_ERR_CORRUPT if they are no such block or above 16 MB; GN_ERR_MEMORY.
+// gn_free. Errors of unpack: GN_ERR_CORRUPT if they are no such block or above 16 MB;
+// GN_ERR_MEMORY.
 gn_status gn_pack(const void *bytes, size_t size, void **ret_packed, size_t *ret_size);
 gn_status gn_unpack(const void *packed, size_t packed_size, void **ret_bytes, size_t *ret_size);
 

@@ -12,9 +12,8 @@
 #include "base/mem.h"
 #include "replay/quantize.h"
 
-static const char *const codec_names[] = {
-    "auto", "ram", "none", "zstd", "zstd-dict", "delta", "patch", NULL
-};
+static const char *const codec_names[] = { "auto",      "ram",   "none",  "zstd",
+                                           "zstd-dict", "delta", "patch", NULL };
 static const char *const durability_names[] = { "commit", "batch", "none", NULL };
 static const char *const priority_names[] = { "proportional", "rank", NULL };
 static const char *const weight_max_names[] = { "batch", "buffer", NULL };

@@ -1,5 +1,5 @@
-// Records one by one: as patches, or through zstd, with or without a dictionary, or as difference to
-// a key record.
+// Records one by one: as patches, or through zstd, with or without a dictionary, or as difference
+// to a key record.
 
 #include "replay/codec.h"
 
@@ -67,7 +67,8 @@ static uint32_t check_of(const unsigned char *bytes, size_t size)
 
 // --- encoding
 
-// As patches, or without the book where there is too much to patch. *ret_size: 0 if it does not pay.
+// As patches, or without the book where there is too much to patch. *ret_size: 0 if it does not
+// pay.
 static gn_status encode_patches(replay_coder *coder, const patch_book *book,
                                 const unsigned char *record, unsigned char *ret_bytes,
                                 size_t *ret_size)
@@ -135,7 +136,8 @@ gn_status replay_coder_encode(replay_coder *coder, const replay_model *model,
                        "replay codec: %zu records of %zu bytes: no room in %zu bytes or 4 GiB", n,
                        size, capacity);
     if (model && !takes_model(coder, model))
-        return gn_fail(GN_ERR_ARG, "replay codec: kind %d of %zu bytes a record takes no such model",
+        return gn_fail(GN_ERR_ARG,
+                       "replay codec: kind %d of %zu bytes a record takes no such model",
                        (int)coder->kind, size);
     size_t used = 0, key = 0;
     for (size_t i = 0; i < n; i++) {
@@ -146,8 +148,8 @@ gn_status replay_coder_encode(replay_coder *coder, const replay_model *model,
             back = (uint32_t)(i - key);
         }
         size_t written = 0;
-        GN_TRY(encode_record(coder, model, record + i * size, record + key * size,
-                             ret_body + used, &written, &back));
+        GN_TRY(encode_record(coder, model, record + i * size, record + key * size, ret_body + used,
+                             &written, &back));
         ret_place[i] = (replay_place){
             .end = (uint32_t)(used + written),
             .check = check_of(ret_body + used, written),
@@ -190,7 +192,8 @@ static gn_status decode_bytes(replay_coder *coder, const replay_model *model,
     const gn_dictionary *dictionary = model ? model->dictionary : NULL;
     if (model && model->book) {
         if (patch_book_record_size(model->book) != coder->record_size)
-            return gn_fail(GN_ERR_CORRUPT, "replay record %zu of its chunk: the book is another", i);
+            return gn_fail(GN_ERR_CORRUPT, "replay record %zu of its chunk: the book is another",
+                           i);
         if (encoded[0] != PATCH_NO_FRAME)
             return patch_decode(model->book, encoded, size, ret_record);
         encoded++;

@@ -165,8 +165,7 @@ gn_status replay_dictionary_encode(replay_dictionary *self, replay_coder *coder,
     bool tried = false, pays = false;
     replay_model_kind kind;
     if (is_due(self) && n > 1)
-        GN_TRY(try_halves(self, &w, w.size - ret_place[n / 2 - 1].end, &tried, &pays,
-                          &kind));
+        GN_TRY(try_halves(self, &w, w.size - ret_place[n / 2 - 1].end, &tried, &pays, &kind));
     if (pays)
         GN_TRY(replay_model_train(&fresh, kind, self->level, record, n, self->record_size));
     int level = (int)self->state.level;

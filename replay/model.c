@@ -12,8 +12,7 @@ static gn_status train_dictionary(replay_model *model, int level, const unsigned
         sizes[i] = record_size;
     gn_status status = gn_alloc(&bytes, REPLAY_DICTIONARY_SIZE_MAX, 1);
     if (status == GN_OK)
-        status =
-            gn_dictionary_train(record, sizes, n, bytes, REPLAY_DICTIONARY_SIZE_MAX, &size);
+        status = gn_dictionary_train(record, sizes, n, bytes, REPLAY_DICTIONARY_SIZE_MAX, &size);
     if (status == GN_OK)
         status = gn_dictionary_create(&model->dictionary, bytes, size, level);
     gn_free(&sizes);

@@ -1,5 +1,6 @@
-// Coding with a book of patches. A decoded patch is put down as eight bytes: the pattern and, behind
-// it, the frame's own, which later patches overwrite. So nothing that was just written is read.
+// Coding with a book of patches. A decoded patch is put down as eight bytes: the pattern and,
+// behind it, the frame's own, which later patches overwrite. So nothing that was just written is
+// read.
 
 #include "replay/patch_internal.h"
 
@@ -191,6 +192,56 @@ uint32_t patch_choose(const patch_book *book, const unsigned char *image)
     return best;
 }
 
+// A change of an image, and the patch that is best begun there.
+typedef struct patch_change {
+    uint32_t at;
+    uint32_t cost; // of it and of those behind it
+    uint16_t id;
+    uint8_t length, covers; // bytes and changes of the patch
+} patch_change;
+
+// Changes behind it have their patches. A patch ends in a change and covers at most `most` of them.
+static void choose_patch(const patch_book *book, const unsigned char *image,
+                         const unsigned char *frame, patch_change *first, size_t most)
+{
+    // In bytes. What the time to decode one is worth: between 1 and 4 it matters little.
+    enum { PATCH = 2, TIME = 2, LITERAL_TIME = 3 };
+    size_t size = book->header->record_size;
+    uint64_t word = patch_word(image, first->at, size);
+    unsigned changes = patch_changes(image, frame, first->at, size), covers = 0;
+    first->cost = UINT32_MAX;
+    for (; changes > 0 && covers < most; changes &= changes - 1) {
+        unsigned length = 1 + (unsigned)__builtin_ctz(changes);
+        covers++;
+        uint32_t id = patch_find(book, patch_key(word, length));
+        uint32_t cost = first[covers].cost + PATCH +
+                        (id > 0 ? (id >= PATCH_WIDE) + TIME : length + LITERAL_TIME);
+        if (cost > first->cost)
+            continue;
+        first->cost = cost;
+        first->id = (uint16_t)(id > 0 ? id : length);
+        first->length = (uint8_t)length;
+        first->covers = (uint8_t)covers;
+    }
+}
+
+size_t patch_plan(const patch_book *book, const unsigned char *image, const unsigned char *frame,
+                  size_t *at, patch_step ret_step[PATCH_WINDOW])
+{
+    patch_change change[PATCH_WINDOW + 1];
+    size_t size = book->header->record_size, next = *at, n = 0, steps = 0;
+    for (; n < PATCH_WINDOW && (next = patch_next(image, frame, next, size)) < size; next++)
+        change[n++].at = (uint32_t)next;
+    change[n].cost = 0;
+    for (size_t i = n; i > 0; i--)
+        choose_patch(book, image, frame, &change[i - 1], n - (i - 1));
+    for (size_t i = 0; i < n; i += change[i].covers) {
+        ret_step[steps++] = (patch_step){ change[i].at, change[i].id, change[i].length };
+        *at = change[i].at + change[i].length;
+    }
+    return steps;
+}
+
 // Writes a patch; its bytes.
 static size_t put_patch(unsigned char *to, size_t skip, uint32_t id, uint64_t literal)
 {
@@ -214,28 +265,25 @@ size_t patch_encode(const patch_book *book, const unsigned char *record, unsigne
 {
     enum { BLOCK = 256, PATCH_SIZE = 4 + PATCH_LENGTH };
     const unsigned char *image = patch_image(book, record, scratch);
-    size_t size = book->header->record_size, used = 0, end = 0;
+    size_t size = book->header->record_size, used = 0, end = 0, at = 0, n;
     uint32_t chosen = patch_choose(book, image);
     const unsigned char *frame = book->frame + chosen * size;
+    patch_step step[PATCH_WINDOW];
     if (capacity == 0)
         return 0;
     ret_bytes[used++] = (unsigned char)chosen;
-    for (;;) {
-        size_t at = patch_next(image, frame, end, size), skip = at - end;
-        if (at == size)
-            return used;
-        if (capacity - used < PATCH_SIZE)
-            return 0;
-        if (skip >= BLOCK)
-            used += put_patch(ret_bytes + used, skip / BLOCK, 0, 0);
-        uint64_t word = patch_word(image, at, size);
-        unsigned changes = patch_changes(image, frame, at, size), length;
-        uint32_t id = patch_longest(book, word, changes, &length);
-        if (id == 0)
-            id = length = patch_literal(changes);
-        used += put_patch(ret_bytes + used, skip % BLOCK, id, word);
-        end = at + length;
-    }
+    while ((n = patch_plan(book, image, frame, &at, step)) > 0)
+        for (size_t i = 0; i < n; i++) {
+            size_t skip = step[i].at - end;
+            if (capacity - used < PATCH_SIZE)
+                return 0;
+            if (skip >= BLOCK)
+                used += put_patch(ret_bytes + used, skip / BLOCK, 0, 0);
+            used += put_patch(ret_bytes + used, skip % BLOCK, step[i].id,
+                              patch_word(image, step[i].at, size));
+            end = step[i].at + step[i].length;
+        }
+    return used;
 }
 
 // --- decoding
@@ -269,8 +317,8 @@ typedef struct patch_cursor {
 
 // One patch. At least 16 bytes can be read at the cursor.
 // Returns whether it can be.
-static inline bool take_patch(const patch_book *book, patch_cursor *cursor, const unsigned char *frame,
-                              unsigned char *record, size_t size)
+static inline bool take_patch(const patch_book *book, patch_cursor *cursor,
+                              const unsigned char *frame, unsigned char *record, size_t size)
 {
     const unsigned char *at = cursor->at;
     uint32_t id = at[1], wide = id >= PATCH_WIDE;

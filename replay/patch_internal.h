@@ -73,17 +73,10 @@ static inline size_t patch_next(const unsigned char *record, const unsigned char
 static inline unsigned patch_changes(const unsigned char *record, const unsigned char *frame,
                                      size_t at, size_t size)
 {
+    const uint64_t low = 0x7F7F7F7F7F7F7F7F, gather = 0x0102040810204080;
     uint64_t differs = patch_word(record, at, size) ^ patch_word(frame, at, size);
-    unsigned changes = 0;
-    for (unsigned i = 0; i < PATCH_LENGTH; i++)
-        changes |= (unsigned)((differs >> 8 * i & 0xFF) != 0) << i;
-    return changes;
-}
-
-// Bytes up to the last one that differs.
-static inline unsigned patch_literal(unsigned changes)
-{
-    return 32 - (unsigned)__builtin_clz(changes);
+    differs = (((differs & low) + low) | differs) & ~low; // the highest bit of each byte
+    return (unsigned)((differs >> 7) * gather >> 56) & ((1 << PATCH_LENGTH) - 1);
 }
 
 static inline size_t patch_slot(uint64_t key)
@@ -102,20 +95,17 @@ static inline uint32_t patch_find(const patch_book *book, uint64_t key)
     }
 }
 
-// The longest pattern that ends in a change; 0 if there is none.
-static inline uint32_t patch_longest(const patch_book *book, uint64_t word, unsigned changes,
-                                     unsigned *ret_length)
-{
-    for (unsigned length = patch_literal(changes); length > 0; length--) {
-        if (!(changes >> (length - 1) & 1))
-            continue;
-        uint32_t id = patch_find(book, patch_key(word, length));
-        *ret_length = length;
-        if (id > 0)
-            return id;
-    }
-    return 0;
-}
+// A patch of an image; id below PATCH_FIRST: a literal of so many bytes.
+typedef struct patch_step {
+    uint32_t at, id, length;
+} patch_step;
+
+enum { PATCH_WINDOW = 64 }; // changes of an image that are looked at together
+
+// The patches of the next PATCH_WINDOW changes, from `at` on, that are coded in the fewest bytes
+// and decoded fastest. Returns how many; *at becomes the end of the last.
+size_t patch_plan(const patch_book *book, const unsigned char *image, const unsigned char *frame,
+                  size_t *at, patch_step ret_step[PATCH_WINDOW]);
 
 // What a record is coded as: itself, or in `scratch` what its rows differ in.
 const unsigned char *patch_image(const patch_book *book, const unsigned char *record,

@@ -110,20 +110,18 @@ static void count_record(trainer *self, const unsigned char *record, bool only_u
 {
     const unsigned char *image = patch_image(self->book, record, self->scratch);
     const unsigned char *frame = self->book->frame + patch_choose(self->book, image) * self->size;
-    size_t at = 0;
-    while ((at = patch_next(image, frame, at, self->size)) < self->size) {
-        uint64_t word = patch_word(image, at, self->size);
-        unsigned changes = patch_changes(image, frame, at, self->size), length;
-        uint32_t id = patch_longest(self->book, word, changes, &length);
-        if (id == 0)
-            length = patch_literal(changes);
-        if (only_used && id > 0)
-            count_key(self, patch_key(word, length));
-        for (unsigned i = 1; i <= PATCH_LENGTH && !only_used; i++)
-            if (changes >> (i - 1) & 1)
-                count_key(self, patch_key(word, i));
-        at += length;
-    }
+    patch_step step[PATCH_WINDOW];
+    size_t at = 0, n;
+    while ((n = patch_plan(self->book, image, frame, &at, step)) > 0)
+        for (size_t k = 0; k < n; k++) {
+            uint64_t word = patch_word(image, step[k].at, self->size);
+            unsigned changes = patch_changes(image, frame, step[k].at, self->size);
+            if (only_used && step[k].id >= PATCH_FIRST)
+                count_key(self, patch_key(word, step[k].length));
+            for (unsigned i = 1; i <= PATCH_LENGTH && !only_used; i++)
+                if (changes >> (i - 1) & 1)
+                    count_key(self, patch_key(word, i));
+        }
 }
 
 // By the bytes they put down, most first.

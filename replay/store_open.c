@@ -87,7 +87,9 @@ static gn_status compare_owner(replay_store *store, MDB_txn *txn, const char *ow
 
 static void describe_layout(char ret_text[160], const replay_stored_layout *layout)
 {
-    static const char *const packing[] = { "a column", "none", "zstd", "zstd-dict", "delta", "patch" };
+    static const char *const packing[] = {
+        "a column", "none", "zstd", "zstd-dict", "delta", "patch"
+    };
     snprintf(ret_text, 160,
              "%u streams, %" PRIu64
              " slots a stream, %u slots a chunk, %u bytes a record, coded as "

@@ -206,7 +206,7 @@ static gn_status read_about(replay_view *view)
     GN_TRY(replay_layout_decode(&stored, view->path, layout, layout_size));
     if (stored.streams == 0 || stored.record_size == 0 || stored.chunk == 0 ||
         stored.chunk > stored.capacity || stored.capacity > UINT32_MAX ||
-        stored.packed > 1 + REPLAY_CODEC_DELTA || !quantized_fits(&stored))
+        stored.packed > 1 + REPLAY_CODEC_PATCH || !quantized_fits(&stored))
         return gn_fail(GN_ERR_CORRUPT, "%s: the layout is none", view->path);
     view->layout = (replay_layout){ .streams = stored.streams,
                                     .record_size = stored.record_size,

@@ -58,8 +58,7 @@ static void train(chunk *c)
 {
     replay_model_kind kind =
         c->kind == REPLAY_CODEC_PATCH ? REPLAY_MODEL_BOOK : REPLAY_MODEL_DICTIONARY;
-    expect_ok(
-        replay_model_train(&c->dictionary, kind, LEVEL, c->record, c->n, c->record_size));
+    expect_ok(replay_model_train(&c->dictionary, kind, LEVEL, c->record, c->n, c->record_size));
     assert_non_null(c->dictionary);
 }
 
@@ -124,6 +123,7 @@ static const struct {
     { REPLAY_CODEC_NONE, false, 1 },         { REPLAY_CODEC_ZSTD, false, 0.06 },
     { REPLAY_CODEC_ZSTD_DICT, false, 0.06 }, { REPLAY_CODEC_ZSTD_DICT, true, 0.025 },
     { REPLAY_CODEC_DELTA, false, 0.03 },     { REPLAY_CODEC_DELTA, true, 0.03 },
+    { REPLAY_CODEC_PATCH, false, 0.06 },     { REPLAY_CODEC_PATCH, true, 0.02 },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -316,7 +316,8 @@ static void wrong_places_are_refused(void **state)
     free_chunk(&c);
 }
 
-// Bytes that match their check but are no record: of any length, first bytes of another frame.
+// Bytes that match their check but are no record: of any length, first bytes of another frame. Some
+// of the patches of a record are a record too.
 static void bytes_that_are_no_record_are_refused(void **state)
 {
     (void)state;
@@ -326,7 +327,9 @@ static void bytes_that_are_no_record_are_refused(void **state)
         for (size_t size = 1; size < whole; size++) {
             c.place[0].end = (uint32_t)size;
             c.place[0].check = (uint32_t)gn_checksum(c.body, size);
-            assert_int_equal(decode_run(&c, 0, 1), GN_ERR_CORRUPT);
+            gn_status status = decode_run(&c, 0, 1);
+            bool patches = c.dictionary && c.dictionary->book;
+            assert_true(status == GN_ERR_CORRUPT || (patches && status == GN_OK));
         }
         free_chunk(&c);
     }
@@ -358,7 +361,7 @@ static void wrong_arguments_are_named(void **state)
     replay_coder *none = NULL;
     expect_fails(GN_ERR_ARG, "record size 0", replay_coder_create(&none, REPLAY_CODEC_ZSTD, 3, 0));
     expect_fails(GN_ERR_ARG, "level 0", replay_coder_create(&none, REPLAY_CODEC_ZSTD, 0, 5));
-    for (uint64_t n = 1; n <= 3; n++) {
+    for (uint64_t n = 1; n <= 4; n++) {
         gn_mem_fail_at(n);
         expect_fails(GN_ERR_MEMORY, "allocate",
                      replay_coder_create(&none, REPLAY_CODEC_ZSTD, 3, 5));
@@ -373,7 +376,7 @@ static void wrong_arguments_are_named(void **state)
                  replay_coder_encode(c.coder, NULL, c.record, c.starts, UINT32_MAX, c.body,
                                      SIZE_MAX, c.place, &size));
     expect_ok(replay_coder_create(&none, REPLAY_CODEC_ZSTD, 3, FRAME_SIZE));
-    expect_fails(GN_ERR_ARG, "takes no dictionary",
+    expect_fails(GN_ERR_ARG, "takes no such model",
                  replay_coder_encode(none, c.dictionary, c.record, c.starts, N, c.body, c.capacity,
                                      c.place, &size));
     assert_int_equal(size, 5);
