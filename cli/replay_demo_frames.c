@@ -6,11 +6,11 @@
 #include "cli/replay_demo.h"
 #include "replay/store_view.h"
 
-enum { SLOTS = 4096, CHUNK = 256, BATCH = 256, ROUNDS = 8, CODECS = 4 };
+enum { SLOTS = 4096, CHUNK = 256, BATCH = 256, ROUNDS = 8, CODECS = 5 };
 
 static const replay_codec codecs[CODECS] = { REPLAY_NONE, REPLAY_ZSTD, REPLAY_ZSTD_DICT,
-                                             REPLAY_DELTA };
-static const char *const codec_names[CODECS] = { "none", "zstd", "zstd-dict", "delta" };
+                                             REPLAY_DELTA, REPLAY_PATCH };
+static const char *const codec_names[CODECS] = { "none", "zstd", "zstd-dict", "delta", "patch" };
 static const replay_draw draw = { .n_step = { 1 }, .horizons = 1, .gamma = 0.99 };
 
 typedef struct demo_pair {
@@ -111,8 +111,8 @@ static gn_status run_frames(const demo_setting *setting, demo_report *report)
         size_t best; // codec for such frames,
         double most; // and what it leaves at most, % of raw
     } inputs[] = {
-        { REPLAY_INPUT_CATCH, "Catch: % of the raw bytes", "Catch: us a random frame", 2, 1 },
-        { REPLAY_INPUT_CHART, "chart: % of the raw bytes", "chart: us a random frame", 2, 8 },
+        { REPLAY_INPUT_CATCH, "Catch: % of the raw bytes", "Catch: us a random frame", 4, 1 },
+        { REPLAY_INPUT_CHART, "chart: % of the raw bytes", "chart: us a random frame", 4, 8 },
         { REPLAY_INPUT_SCENE, "scene: % of the raw bytes", "scene: us a random frame", 3, 15 },
     };
     for (size_t k = 0; k < sizeof inputs / sizeof *inputs; k++) {
@@ -136,6 +136,6 @@ const replay_demo demo_frames = {
             "scene of noise that stays for an episode are packed one by one on disk by each codec; "
             "sizes count dictionaries and the table of places. Frames are read back in random "
             "order without a cache, and must be the very bytes that were put.",
-    .column = { "none", "zstd", "zstd-dict", "delta" },
+    .column = { "none", "zstd", "zstd-dict", "delta", "patch" },
     .run = run_frames,
 };

@@ -40,7 +40,7 @@ typedef enum replay_priority_kind { REPLAY_PROPORTIONAL, REPLAY_RANK } replay_pr
 
 // How records are kept. The last five pack them one by one: 2 + replay_codec_kind.
 typedef enum replay_codec {
-    REPLAY_AUTO, // ram below 1 kB a record, zstd-dict from there on
+    REPLAY_AUTO, // ram below 1 kB a record, patch from there on
     REPLAY_RAM,
     REPLAY_NONE,
     REPLAY_ZSTD,

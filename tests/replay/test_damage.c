@@ -332,12 +332,13 @@ static void write_file(const char *path, const void *bytes, size_t size)
 static void damage_is_found_and_never_a_crash_nor_silent(void **state)
 {
     (void)state;
-    enum { PAGE = 4096, META = 160, FLIPS = 160, CUTS = 15, KINDS = 4 };
+    enum { PAGE = 4096, META = 160, FLIPS = 160, CUTS = 15, KINDS = 5 };
     static const struct {
         int codec;
         int64_t quantize;
     } kinds[KINDS] = {
-        { REPLAY_NONE, 0 }, { REPLAY_ZSTD_DICT, 0 }, { REPLAY_DELTA, 0 }, { REPLAY_ZSTD_DICT, 16 }
+        { REPLAY_NONE, 0 },       { REPLAY_ZSTD_DICT, 0 }, { REPLAY_DELTA, 0 },
+        { REPLAY_ZSTD_DICT, 16 }, { REPLAY_PATCH, 0 },
     };
     static damaged_store store;
     size_t dictionaries = 0;
@@ -412,7 +413,7 @@ static void a_damaged_record_costs_its_chunk_at_most(void **state)
     (void)state;
     static damaged_store store;
     static contents left, expected, kept;
-    for (int codec = REPLAY_NONE; codec <= REPLAY_DELTA; codec++) {
+    for (int codec = REPLAY_NONE; codec <= REPLAY_PATCH; codec++) {
         char path[GN_PATH_SIZE], to[GN_PATH_SIZE];
         unsigned char *whole;
         size_t size, unreadable;
