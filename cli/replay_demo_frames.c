@@ -65,7 +65,7 @@ static gn_status measure_pair(demo_pair *self, demo_report *report, const char *
     return GN_OK;
 }
 
-// Bytes of the records in a store, with their dictionaries and the chunks that say where they are.
+// Bytes of the records in a store, with their models and the chunks that say where they are.
 static gn_status stored_bytes(const char *folder, double *ret_bytes)
 {
     replay_view *view;
@@ -75,8 +75,8 @@ static gn_status stored_bytes(const char *folder, double *ret_bytes)
         bytes += view->chunk[i].size;
     for (size_t i = 0; i < view->bodies; i++)
         bytes += view->body[i].size;
-    for (size_t i = 0; i < view->dictionaries; i++)
-        bytes += view->dictionary[i].size;
+    for (size_t i = 0; i < view->models; i++)
+        bytes += view->model[i].size;
     *ret_bytes = (double)bytes / ((double)view->chunks * view->layout.chunk);
     replay_view_close(&view);
     return GN_OK;
@@ -134,7 +134,7 @@ const replay_demo demo_frames = {
     .summary = "what each codec leaves of a frame, and what reading it costs",
     .says = "4096 frames each of Catch, of charts of a generated market, and of Catch before a "
             "scene of noise that stays for an episode are packed one by one on disk by each codec; "
-            "sizes count dictionaries and the table of places. Frames are read back in random "
+            "sizes count models and the table of places. Frames are read back in random "
             "order without a cache, and must be the very bytes that were put.",
     .column = { "none", "zstd", "zstd-dict", "delta", "patch" },
     .run = run_frames,

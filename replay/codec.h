@@ -22,7 +22,7 @@
 typedef enum replay_codec_kind {
     REPLAY_CODEC_NONE, // the bytes themselves
     REPLAY_CODEC_ZSTD, // each record a zstd frame
-    REPLAY_CODEC_ZSTD_DICT, // the same with a dictionary where there is one (replay/dictionary.h)
+    REPLAY_CODEC_ZSTD_DICT, // the same with a dictionary where there is one (replay/model_choice.h)
     REPLAY_CODEC_DELTA, // XOR with the key record before it, then zstd, with a dictionary if any
     REPLAY_CODEC_PATCH, // patches, or zstd with a dictionary: as the model there is says
 } replay_codec_kind;

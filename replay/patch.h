@@ -11,7 +11,7 @@
 // from the row above in (XOR); its frame is then all 0.
 //
 // Games and charts come out about as small as through zstd with a dictionary of whole frames, or
-// smaller, and decode 3 to 5 times as fast: a patch costs a load, a mask and a store.
+// smaller, and decode 2 to 4 times as fast: a patch costs a load, a mask and a store.
 //
 // Internal to replay/. Threads: a book never changes and is shared.
 

@@ -33,7 +33,7 @@ static int open_handles(replay_store *store, MDB_txn *txn, unsigned flags)
     if (code == 0)
         code = mdb_dbi_open(txn, REPLAY_BODIES, flags | MDB_INTEGERKEY, &store->bodies);
     if (code == 0)
-        code = mdb_dbi_open(txn, REPLAY_DICTIONARIES, flags | MDB_INTEGERKEY, &store->dictionaries);
+        code = mdb_dbi_open(txn, REPLAY_MODELS, flags | MDB_INTEGERKEY, &store->models);
     if (code == 0)
         code = mdb_dbi_open(txn, REPLAY_GENERATIONS, flags | MDB_INTEGERKEY, &store->generations);
     if (code == 0)

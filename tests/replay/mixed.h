@@ -1,5 +1,5 @@
 // Buffers of every kind, drawn at random, and steps whose records are large enough to be packed:
-// floats that are alike, so that dictionaries and deltas pay. What a mixed buffer holds, a plain
+// floats that are alike, so that models and deltas pay. What a mixed buffer holds, a plain
 // one in RAM holds too: its twin.
 
 #ifndef TESTS_REPLAY_MIXED_H

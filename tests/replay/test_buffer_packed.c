@@ -270,7 +270,7 @@ static void quantised_records_come_back_the_same_wherever_they_lie(void **state)
     run_cases(true, 16, 2);
 }
 
-static void records_coded_with_dictionaries_do_too(void **state)
+static void records_coded_with_models_do_too(void **state)
 {
     (void)state;
     for (int disk = 0; disk < 2; disk++)
@@ -279,13 +279,13 @@ static void records_coded_with_dictionaries_do_too(void **state)
             packed_case of = { codec, disk, 4, 1, 64, 0, 230 };
             run_case(&of, seed);
             remember(&the_run); // its writer has nothing left to do
-            assert_true(replay_writer_dictionaries(the_run.packed->writer) > 0);
+            assert_true(replay_writer_models(the_run.packed->writer) > 0);
             go_back(&the_run);
             draw_and_learn(&the_run);
             close_run(&the_run);
         }
 }
 
-TEST_MAIN(records_coded_with_dictionaries_do_too, packed_in_ram_draws_what_the_twin_holds,
+TEST_MAIN(records_coded_with_models_do_too, packed_in_ram_draws_what_the_twin_holds,
           packed_on_disk_draws_what_the_twin_holds,
           quantised_records_come_back_the_same_wherever_they_lie)

@@ -1,22 +1,23 @@
-// When to train a dictionary for the chunks of a replay buffer, and whether it pays.
+// When to train a model for the chunks of a replay buffer, of which kind, and whether it pays.
 
-#include "replay/dictionary.h"
+#include "replay/model_choice.h"
 
 #include "base/mem.h"
 
 enum { HIGH_WORTH = 400 }; // part of a record that a higher level has to save
 
-struct replay_dictionary {
-    replay_dictionary_state state;
+struct replay_model_choice {
+    replay_model_choice_state state;
     size_t record_size, records_max;
     replay_codec_kind kind;
     int level, high_level;
 };
 
-gn_status replay_dictionary_create(replay_dictionary **ret_self, replay_codec_kind kind, int level,
-                                   int high_level, size_t record_size, size_t records_max)
+gn_status replay_model_choice_create(replay_model_choice **ret_self, replay_codec_kind kind,
+                                     int level, int high_level, size_t record_size,
+                                     size_t records_max)
 {
-    replay_dictionary *self = NULL;
+    replay_model_choice *self = NULL;
     GN_TRY(gn_alloc(&self, 1, sizeof *self));
     self->kind = kind;
     self->level = level;
@@ -27,28 +28,28 @@ gn_status replay_dictionary_create(replay_dictionary **ret_self, replay_codec_ki
     return GN_OK;
 }
 
-void replay_dictionary_destroy(replay_dictionary **self)
+void replay_model_choice_destroy(replay_model_choice **self)
 {
     gn_free(self);
 }
 
-replay_dictionary_state replay_dictionary_save(const replay_dictionary *self)
+replay_model_choice_state replay_model_choice_save(const replay_model_choice *self)
 {
     return self->state;
 }
 
-void replay_dictionary_load(replay_dictionary *self, const replay_dictionary_state *state)
+void replay_model_choice_load(replay_model_choice *self, const replay_model_choice_state *state)
 {
     self->state = *state;
 }
 
-static bool is_due(const replay_dictionary *self)
+static bool is_due(const replay_model_choice *self)
 {
-    const replay_dictionary_state *state = &self->state;
+    const replay_model_choice_state *state = &self->state;
     if (self->kind != REPLAY_CODEC_ZSTD_DICT && self->kind != REPLAY_CODEC_PATCH)
         return false;
-    return state->chunks == 0 || (state->chunks > REPLAY_DICTIONARY_REST &&
-                                  state->last > state->best + state->best / 10 * 3);
+    return state->chunks == 0 ||
+           (state->chunks > REPLAY_MODEL_REST && state->last > state->best + state->best / 10 * 3);
 }
 
 // A chunk on its way into a body.
@@ -63,17 +64,17 @@ typedef struct work {
     size_t size; // of the body
 } work;
 
-static gn_status encode_from(work *w, const replay_model *dictionary, size_t first)
+static gn_status encode_from(work *w, const replay_model *model, size_t first)
 {
     size_t record_size = replay_coder_bound(w->coder, 1);
-    return replay_coder_encode(w->coder, dictionary, w->record + first * record_size,
+    return replay_coder_encode(w->coder, model, w->record + first * record_size,
                                w->starts ? w->starts + first : NULL, w->n - first, w->body,
                                w->capacity, w->place, &w->size);
 }
 
 // Bytes that the second half takes with a model of the first, and a share of the model's own;
 // SIZE_MAX if there is none.
-static gn_status try_half(const replay_dictionary *self, work *w, replay_model_kind kind,
+static gn_status try_half(const replay_model_choice *self, work *w, replay_model_kind kind,
                           size_t *ret_size)
 {
     replay_model *trial = NULL;
@@ -87,13 +88,13 @@ static gn_status try_half(const replay_dictionary *self, work *w, replay_model_k
     gn_free(&packed);
     if (status == GN_OK)
         status = encode_from(w, trial, w->n / 2);
-    *ret_size = w->size + own / REPLAY_DICTIONARY_REST / 2;
+    *ret_size = w->size + own / REPLAY_MODEL_REST / 2;
     replay_model_destroy(&trial);
     return status;
 }
 
 // Which kind of model a chunk is to have, if any, whose second half took `size_before` bytes.
-static gn_status try_halves(const replay_dictionary *self, work *w, size_t size_before,
+static gn_status try_halves(const replay_model_choice *self, work *w, size_t size_before,
                             bool *ret_tried, bool *ret_pays, replay_model_kind *ret_kind)
 {
     size_t size, size_book = SIZE_MAX;
@@ -110,9 +111,9 @@ static gn_status try_halves(const replay_dictionary *self, work *w, size_t size_
     return GN_OK;
 }
 
-// Encodes the chunk with a dictionary that comes into use, and makes it one of the higher level
+// Encodes the chunk with a model that comes into use, and makes it one of the higher level
 // where that pays.
-static gn_status choose_level(replay_dictionary *self, work *w, replay_model **fresh,
+static gn_status choose_level(replay_model_choice *self, work *w, replay_model **fresh,
                               int *ret_level)
 {
     size_t size;
@@ -138,7 +139,7 @@ static gn_status choose_level(replay_dictionary *self, work *w, replay_model **f
     return status;
 }
 
-static void note(replay_dictionary_state *state, size_t records, size_t size, bool trained)
+static void note(replay_model_choice_state *state, size_t records, size_t size, bool trained)
 {
     state->last = (uint64_t)size * 256 / records;
     if (trained) {
@@ -150,14 +151,14 @@ static void note(replay_dictionary_state *state, size_t records, size_t size, bo
     }
 }
 
-gn_status replay_dictionary_encode(replay_dictionary *self, replay_coder *coder,
-                                   const replay_model *current, const unsigned char *record,
-                                   const uint8_t *starts, size_t n, unsigned char *ret_body,
-                                   size_t capacity, replay_place *ret_place, size_t *ret_size,
-                                   replay_model **ret_new)
+gn_status replay_model_choice_encode(replay_model_choice *self, replay_coder *coder,
+                                     const replay_model *current, const unsigned char *record,
+                                     const uint8_t *starts, size_t n, unsigned char *ret_body,
+                                     size_t capacity, replay_place *ret_place, size_t *ret_size,
+                                     replay_model **ret_new)
 {
     if (n == 0 || n > self->records_max)
-        return gn_fail(GN_ERR_ARG, "replay dictionary: %zu records are outside [1, %zu]", n,
+        return gn_fail(GN_ERR_ARG, "replay model: %zu records are outside [1, %zu]", n,
                        self->records_max);
     work w = { coder, record, starts, n, ret_body, capacity, ret_place, 0 };
     GN_TRY(encode_from(&w, current, 0));
