@@ -126,6 +126,42 @@ gn_status gn_decompress(gn_compressor *compressor, const void *frame, size_t fra
     return GN_OK;
 }
 
+enum { PACK_LEVEL = 9, PACKED_MAX = 1 << 24 };
+
+gn_status gn_pack(const void *bytes, size_t size, void **ret_packed, size_t *ret_size)
+{
+    size_t capacity = ZSTD_compressBound(size);
+    unsigned char *out;
+    GN_TRY(gn_alloc(&out, capacity, 1));
+    size_t packed = ZSTD_compress(out, capacity, bytes, size, PACK_LEVEL);
+    if (ZSTD_isError(packed)) {
+        gn_free(&out);
+        return gn_fail(GN_ERR_BACKEND, "zstd: %s", ZSTD_getErrorName(packed));
+    }
+    *ret_packed = out;
+    *ret_size = packed;
+    return GN_OK;
+}
+
+gn_status gn_unpack(const void *packed, size_t packed_size, void **ret_bytes, size_t *ret_size)
+{
+    uint64_t whole = 0;
+    unsigned char *out;
+    GN_TRY(gn_decompressed_size(packed, packed_size, &whole));
+    if (whole == 0 || whole > PACKED_MAX)
+        return gn_fail(GN_ERR_CORRUPT, "zstd: a block of %" PRIu64 " bytes: must be 1 to %d", whole,
+                       PACKED_MAX);
+    GN_TRY(gn_alloc(&out, whole, 1));
+    size_t found = ZSTD_decompress(out, whole, packed, packed_size);
+    if (ZSTD_isError(found) || found != whole) {
+        gn_free(&out);
+        return gn_fail(GN_ERR_CORRUPT, "zstd: the block does not decompress");
+    }
+    *ret_bytes = out;
+    *ret_size = whole;
+    return GN_OK;
+}
+
 gn_status gn_dictionary_create(gn_dictionary **ret_dictionary, const void *bytes, size_t size,
                                int level)
 {
@@ -165,45 +201,6 @@ const void *gn_dictionary_bytes(const gn_dictionary *dictionary, size_t *ret_siz
 {
     *ret_size = dictionary->size;
     return dictionary->bytes;
-}
-
-enum { PACK_LEVEL = 9, PACKED_MAX = 1 << 24 };
-
-gn_status gn_dictionary_pack(const gn_dictionary *dictionary, void **ret_bytes, size_t *ret_size)
-{
-    size_t size, capacity, packed;
-    const void *bytes = gn_dictionary_bytes(dictionary, &size);
-    unsigned char *out;
-    capacity = ZSTD_compressBound(size);
-    GN_TRY(gn_alloc(&out, capacity, 1));
-    packed = ZSTD_compress(out, capacity, bytes, size, PACK_LEVEL);
-    if (ZSTD_isError(packed)) {
-        gn_free(&out);
-        return gn_fail(GN_ERR_BACKEND, "zstd: %s", ZSTD_getErrorName(packed));
-    }
-    *ret_bytes = out;
-    *ret_size = packed;
-    return GN_OK;
-}
-
-gn_status gn_dictionary_unpack(gn_dictionary **ret_dictionary, const void *bytes, size_t size,
-                               int level)
-{
-    uint64_t whole = 0;
-    unsigned char *out;
-    GN_TRY(gn_decompressed_size(bytes, size, &whole));
-    if (whole == 0 || whole > PACKED_MAX)
-        return gn_fail(GN_ERR_CORRUPT, "dictionary: %" PRIu64 " bytes: must be 1 to %d", whole,
-                       PACKED_MAX);
-    GN_TRY(gn_alloc(&out, whole, 1));
-    size_t found = ZSTD_decompress(out, whole, bytes, size);
-    gn_status status = GN_OK;
-    if (ZSTD_isError(found) || found != whole)
-        status = gn_fail(GN_ERR_CORRUPT, "dictionary: does not decompress");
-    if (status == GN_OK)
-        status = gn_dictionary_create(ret_dictionary, out, whole, level);
-    gn_free(&out);
-    return status;
 }
 
 // Whole samples, evenly picked, are the content; zstd adds the entropy tables. Bytes a frame at

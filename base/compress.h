@@ -33,6 +33,12 @@ gn_status gn_decompressed_size(const void *frame, size_t frame_size, uint64_t *r
 gn_status gn_decompress(gn_compressor *compressor, const void *frame, size_t frame_size,
                         void *ret_data, size_t size);
 
+// Bytes as a compressed block of their own, and back. Release *ret_bytes and *ret_packed with
+// gn_free. Errors of unpack: GN_ERR_CORRUPT if they are no such block or above 16 MB;
+// GN_ERR_MEMORY.
+gn_status gn_pack(const void *bytes, size_t size, void **ret_packed, size_t *ret_size);
+gn_status gn_unpack(const void *packed, size_t packed_size, void **ret_bytes, size_t *ret_size);
+
 // --- records: small frames, each decoded alone, alike enough for a dictionary to pay
 
 typedef struct gn_dictionary gn_dictionary;
@@ -48,12 +54,6 @@ const void *gn_dictionary_bytes(const gn_dictionary *dictionary, size_t *ret_siz
 
 // A dictionary holds at most this share of its samples: too little to pay by being tried on them.
 enum { GN_DICTIONARY_SHARE = 32 };
-
-// A dictionary as a compressed block, to be stored, and back. Release *ret_bytes with gn_free.
-// Errors of unpack: GN_ERR_CORRUPT, GN_ERR_ARG (the level), GN_ERR_MEMORY.
-gn_status gn_dictionary_pack(const gn_dictionary *dictionary, void **ret_bytes, size_t *ret_size);
-gn_status gn_dictionary_unpack(gn_dictionary **ret_dictionary, const void *bytes, size_t size,
-                               int level);
 
 // Trains a dictionary of at most `capacity` bytes on n samples that lie one after another, in about
 // the time that compressing them takes. Same samples and library version: same bytes.

@@ -4,7 +4,7 @@
 //
 // Frames are of a game like Catch, of one with a wall of bricks and noise; or else of FILE: rows of
 // 7057 bytes, 1 that is not 0 where an episode starts and 7056 pixels; as many as MEMORY_FRAMES. A
-// dictionary is trained on the first chunk as the replay buffer does it (replay/dictionary.h).
+// dictionary is trained on the first chunk as the replay buffer does it (replay/model_choice.h).
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "benchmarks/bench.h"
-#include "replay/dictionary.h"
+#include "replay/model_choice.h"
 #include "replay/quantize.h"
 #include "tests/replay/frames.h"
 
@@ -62,13 +62,13 @@ typedef struct body {
     unsigned char *bytes; // [capacity]
     replay_place place[CHUNK];
     size_t size;
-    const gn_dictionary *dictionary;
+    const replay_model *model;
 } body;
 
 typedef struct run {
     replay_coder *coder;
-    replay_dictionary *policy;
-    gn_dictionary *dictionary[CHUNKS + 1]; // of the ids
+    replay_model_choice *policy;
+    replay_model *model[CHUNKS + 1]; // of the ids
     body *chunk; // [CHUNKS]
     size_t capacity;
 } run;
@@ -76,15 +76,14 @@ typedef struct run {
 static void encode_chunk(run *r, const frames *f, size_t c)
 {
     body *chunk = &r->chunk[c];
-    uint64_t id = replay_dictionary_save(r->policy).id;
-    gn_dictionary *fresh = NULL;
-    bench_need(replay_dictionary_encode(r->policy, r->coder, r->dictionary[id],
-                                        f->pixel + c * CHUNK * FRAME_SIZE, f->start + c * CHUNK,
-                                        CHUNK, chunk->bytes, r->capacity, chunk->place,
-                                        &chunk->size, &fresh));
+    uint64_t id = replay_model_choice_save(r->policy).id;
+    replay_model *fresh = NULL;
+    bench_need(replay_model_choice_encode(
+        r->policy, r->coder, r->model[id], f->pixel + c * CHUNK * FRAME_SIZE, f->start + c * CHUNK,
+        CHUNK, chunk->bytes, r->capacity, chunk->place, &chunk->size, &fresh));
     if (fresh)
-        r->dictionary[++id] = fresh;
-    chunk->dictionary = r->dictionary[id];
+        r->model[++id] = fresh;
+    chunk->model = r->model[id];
 }
 
 static void report(const char *name, const frames *f, const char *what, const char *unit,
@@ -105,9 +104,9 @@ static void measure_encode(run *r, const char *name, const frames *f, double bud
     bench encode = bench_begin(text, "us", budget_s);
     for (size_t c = 0; bench_next(&encode); c = (c + 1) % f->chunks) {
         body *chunk = &r->chunk[c];
-        bench_need(replay_coder_encode(
-            r->coder, chunk->dictionary, f->pixel + c * CHUNK * FRAME_SIZE, f->start + c * CHUNK,
-            CHUNK, chunk->bytes, r->capacity, chunk->place, &chunk->size));
+        bench_need(replay_coder_encode(r->coder, chunk->model, f->pixel + c * CHUNK * FRAME_SIZE,
+                                       f->start + c * CHUNK, CHUNK, chunk->bytes, r->capacity,
+                                       chunk->place, &chunk->size));
         bench_sample(&encode, bench_elapsed(&encode) * 1e6 / CHUNK);
     }
     bench_report(&encode);
@@ -124,7 +123,7 @@ static void measure_decode(run *r, const char *name, const frames *f, double bud
         for (size_t k = 0; k < DECODES; k++) {
             uint64_t at = gn_random_u64(&random) % (f->chunks * CHUNK);
             const body *chunk = &r->chunk[at / CHUNK];
-            bench_need(replay_coder_decode(r->coder, chunk->dictionary, chunk->place, at % CHUNK,
+            bench_need(replay_coder_decode(r->coder, chunk->model, chunk->place, at % CHUNK,
                                            chunk->bytes, 0, chunk->size, record));
         }
         bench_sample(&decode, bench_elapsed(&decode) * 1e6 / DECODES);
@@ -137,7 +136,7 @@ static void measure(const frames *f, replay_codec_kind kind, const char *name, i
 {
     run r = { 0 };
     bench_need(replay_coder_create(&r.coder, kind, level, FRAME_SIZE));
-    bench_need(replay_dictionary_create(&r.policy, kind, level, level, FRAME_SIZE, CHUNK));
+    bench_need(replay_model_choice_create(&r.policy, kind, level, level, FRAME_SIZE, CHUNK));
     bench_need(gn_alloc(&r.chunk, CHUNKS, sizeof *r.chunk));
     r.capacity = replay_coder_bound(r.coder, CHUNK);
     size_t size = 0;
@@ -146,21 +145,21 @@ static void measure(const frames *f, replay_codec_kind kind, const char *name, i
         encode_chunk(&r, f, c);
         size += r.chunk[c].size + sizeof r.chunk[c].place;
     }
-    for (size_t id = 1; id <= CHUNKS && r.dictionary[id]; id++) {
+    for (size_t id = 1; id <= CHUNKS && r.model[id]; id++) {
         size_t own = 0;
-        gn_dictionary_bytes(r.dictionary[id], &own);
+        replay_model_bytes(r.model[id], &own);
         size += own;
     }
-    report(name, f, "size", "% of raw with places and dictionaries",
+    report(name, f, "size", "% of raw with places and models",
            100.0 * (double)size / (double)(f->chunks * CHUNK * FRAME_SIZE));
     measure_encode(&r, name, f, budget_s);
     measure_decode(&r, name, f, budget_s);
     for (size_t c = 0; c < f->chunks; c++)
         gn_free(&r.chunk[c].bytes);
     for (size_t id = 1; id <= CHUNKS; id++)
-        gn_dictionary_destroy(&r.dictionary[id]);
+        replay_model_destroy(&r.model[id]);
     gn_free(&r.chunk);
-    replay_dictionary_destroy(&r.policy);
+    replay_model_choice_destroy(&r.policy);
     replay_coder_destroy(&r.coder);
 }
 
@@ -169,6 +168,7 @@ static void measure_frames(frames f, int level, double budget_s)
     measure(&f, REPLAY_CODEC_NONE, "none", level, budget_s);
     measure(&f, REPLAY_CODEC_ZSTD, "zstd", level, budget_s);
     measure(&f, REPLAY_CODEC_ZSTD_DICT, "zstd-dict", level, budget_s);
+    measure(&f, REPLAY_CODEC_PATCH, "patch", level, budget_s);
     measure(&f, REPLAY_CODEC_DELTA, "delta", level, budget_s);
     free_frames(&f);
 }

@@ -175,7 +175,7 @@ int main(int argc, char **argv)
 {
     disk_bench self = { .frames = "catch",
                         .folder = "replay-bench",
-                        .codec = "zstd-dict",
+                        .codec = "patch",
                         .name = "disk",
                         .gigabytes = 10,
                         .seconds = 2,

@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "cli/replay_input.h"
 
-enum { DEMO_COLUMNS = 4, DEMO_ROWS = 12 };
+enum { DEMO_COLUMNS = 5, DEMO_ROWS = 12 };
 
 typedef struct demo_setting {
     const char *folder; // an empty one of the demo's own

@@ -27,7 +27,7 @@ static gn_status open_stores(demo_stores *self, const char *folder)
     size_t record_size = replay_input_record_size(self->input);
     self->spec = (replay_spec){ 1, (uint32_t)record_size, STACK };
     self->ram_config = replay_input_config(SLOTS, REPLAY_RAM);
-    self->disk_config = replay_input_config(SLOTS, REPLAY_ZSTD_DICT);
+    self->disk_config = replay_input_config(SLOTS, REPLAY_PATCH);
     self->disk_config.chunk = CHUNK;
     self->disk_config.cache_mb = CACHE_MB;
     GN_TRY(replay_buffer_create(&self->ram, &self->ram_config, &self->spec, NULL, NULL));

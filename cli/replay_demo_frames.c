@@ -6,11 +6,11 @@
 #include "cli/replay_demo.h"
 #include "replay/store_view.h"
 
-enum { SLOTS = 4096, CHUNK = 256, BATCH = 256, ROUNDS = 8, CODECS = 4 };
+enum { SLOTS = 4096, CHUNK = 256, BATCH = 256, ROUNDS = 8, CODECS = 5 };
 
 static const replay_codec codecs[CODECS] = { REPLAY_NONE, REPLAY_ZSTD, REPLAY_ZSTD_DICT,
-                                             REPLAY_DELTA };
-static const char *const codec_names[CODECS] = { "none", "zstd", "zstd-dict", "delta" };
+                                             REPLAY_DELTA, REPLAY_PATCH };
+static const char *const codec_names[CODECS] = { "none", "zstd", "zstd-dict", "delta", "patch" };
 static const replay_draw draw = { .n_step = { 1 }, .horizons = 1, .gamma = 0.99 };
 
 typedef struct demo_pair {
@@ -65,7 +65,7 @@ static gn_status measure_pair(demo_pair *self, demo_report *report, const char *
     return GN_OK;
 }
 
-// Bytes of the records in a store, with their dictionaries and the chunks that say where they are.
+// Bytes of the records in a store, with their models and the chunks that say where they are.
 static gn_status stored_bytes(const char *folder, double *ret_bytes)
 {
     replay_view *view;
@@ -75,8 +75,8 @@ static gn_status stored_bytes(const char *folder, double *ret_bytes)
         bytes += view->chunk[i].size;
     for (size_t i = 0; i < view->bodies; i++)
         bytes += view->body[i].size;
-    for (size_t i = 0; i < view->dictionaries; i++)
-        bytes += view->dictionary[i].size;
+    for (size_t i = 0; i < view->models; i++)
+        bytes += view->model[i].size;
     *ret_bytes = (double)bytes / ((double)view->chunks * view->layout.chunk);
     replay_view_close(&view);
     return GN_OK;
@@ -111,8 +111,8 @@ static gn_status run_frames(const demo_setting *setting, demo_report *report)
         size_t best; // codec for such frames,
         double most; // and what it leaves at most, % of raw
     } inputs[] = {
-        { REPLAY_INPUT_CATCH, "Catch: % of the raw bytes", "Catch: us a random frame", 2, 1 },
-        { REPLAY_INPUT_CHART, "chart: % of the raw bytes", "chart: us a random frame", 2, 8 },
+        { REPLAY_INPUT_CATCH, "Catch: % of the raw bytes", "Catch: us a random frame", 4, 1 },
+        { REPLAY_INPUT_CHART, "chart: % of the raw bytes", "chart: us a random frame", 4, 8 },
         { REPLAY_INPUT_SCENE, "scene: % of the raw bytes", "scene: us a random frame", 3, 15 },
     };
     for (size_t k = 0; k < sizeof inputs / sizeof *inputs; k++) {
@@ -134,8 +134,8 @@ const replay_demo demo_frames = {
     .summary = "what each codec leaves of a frame, and what reading it costs",
     .says = "4096 frames each of Catch, of charts of a generated market, and of Catch before a "
             "scene of noise that stays for an episode are packed one by one on disk by each codec; "
-            "sizes count dictionaries and the table of places. Frames are read back in random "
+            "sizes count models and the table of places. Frames are read back in random "
             "order without a cache, and must be the very bytes that were put.",
-    .column = { "none", "zstd", "zstd-dict", "delta" },
+    .column = { "none", "zstd", "zstd-dict", "delta", "patch" },
     .run = run_frames,
 };

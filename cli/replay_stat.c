@@ -62,8 +62,8 @@ static gn_status summarize(summary *ret_summary, replay_reader *reader)
         s.chunk_bytes += s.view->chunk[i].size;
     for (size_t i = 0; i < s.view->bodies; i++)
         s.chunk_bytes += s.view->body[i].size;
-    for (size_t i = 0; i < s.view->dictionaries; i++)
-        s.chunk_bytes += s.view->dictionary[i].size;
+    for (size_t i = 0; i < s.view->models; i++)
+        s.chunk_bytes += s.view->model[i].size;
     s.raw_bytes = s.view->chunks *
                   (replay_chunk_scratch(layout->chunk, false) + layout->chunk * s.record_size);
     *ret_summary = s;
@@ -89,7 +89,7 @@ static void bytes_row(gn_text *out, const char *label, uint64_t bytes)
 // How records are kept, as the option replay.codec calls it.
 static const char *codec_name(const replay_layout *layout)
 {
-    static const char *const packed[] = { "none", "zstd", "zstd-dict", "delta" };
+    static const char *const packed[] = { "none", "zstd", "zstd-dict", "delta", "patch" };
     if (layout->packed > sizeof packed / sizeof *packed)
         return "unknown";
     return layout->packed ? packed[layout->packed - 1] : "ram";
@@ -107,9 +107,9 @@ static void records_row(gn_text *out, const summary *s)
         return;
     }
     gn_text_append(out, "; packed one by one, codec %s", codec_name(layout));
-    if (s->view->dictionaries > 0) {
+    if (s->view->models > 0) {
         gn_text_append(out, ", ");
-        cli_counted(out, s->view->dictionaries, "dictionary");
+        cli_counted(out, s->view->models, "model");
     }
     gn_text_append(out, "\n");
 }
@@ -181,7 +181,7 @@ static gn_status print_stat_json(const summary *s)
         json_object_update_new(
             root, json_pack("{s:I, s:s, s:I, s:I}", "raw_record_bytes", (json_int_t)s->record_size,
                             "codec", codec_name(layout), "quantize", (json_int_t)layout->quantized,
-                            "dictionaries", (json_int_t)s->view->dictionaries));
+                            "models", (json_int_t)s->view->models));
     return cli_print_json(root);
 }
 

@@ -23,7 +23,7 @@ static const struct {
 } codecs[] = {
     { "ram", REPLAY_RAM },     { "none", REPLAY_NONE },
     { "zstd", REPLAY_ZSTD },   { "zstd-dict", REPLAY_ZSTD_DICT },
-    { "delta", REPLAY_DELTA },
+    { "delta", REPLAY_DELTA }, { "patch", REPLAY_PATCH },
 };
 
 typedef struct example {

@@ -12,9 +12,8 @@
 #include "base/mem.h"
 #include "replay/quantize.h"
 
-static const char *const codec_names[] = {
-    "auto", "ram", "none", "zstd", "zstd-dict", "delta", NULL
-};
+static const char *const codec_names[] = { "auto",      "ram",   "none",  "zstd",
+                                           "zstd-dict", "delta", "patch", NULL };
 static const char *const durability_names[] = { "commit", "batch", "none", NULL };
 static const char *const priority_names[] = { "proportional", "rank", NULL };
 static const char *const weight_max_names[] = { "batch", "buffer", NULL };
@@ -116,10 +115,10 @@ static replay_layout choose_layout(const replay_config *config, const replay_spe
                                                              (int)config->quantize);
     replay_codec codec = (replay_codec)config->codec;
     if (codec == REPLAY_AUTO)
-        codec = layout.record_size < LARGE ? REPLAY_RAM : REPLAY_ZSTD_DICT;
+        codec = layout.record_size < LARGE ? REPLAY_RAM : REPLAY_PATCH;
     layout.packed = codec == REPLAY_RAM ? 0 : 1 + (uint32_t)(codec - REPLAY_NONE);
     // Below the ring: a chunk is complete before its first slot is overwritten. Raw chunks are in
-    // RAM; with many streams they may take more, for a dictionary is trained on one of them.
+    // RAM; with many streams they may take more, for a model is trained on one of them.
     uint64_t chunk = (uint64_t)config->chunk;
     if (layout.packed) {
         uint64_t slot_size = (REPLAY_JOBS + 2 * (uint64_t)spec->streams) * layout.record_size;

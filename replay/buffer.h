@@ -38,14 +38,15 @@
 typedef enum replay_weight_max { REPLAY_BATCH_MAX, REPLAY_BUFFER_MAX } replay_weight_max;
 typedef enum replay_priority_kind { REPLAY_PROPORTIONAL, REPLAY_RANK } replay_priority_kind;
 
-// How records are kept. The last four pack them one by one: 2 + replay_codec_kind.
+// How records are kept. The last five pack them one by one: 2 + replay_codec_kind.
 typedef enum replay_codec {
-    REPLAY_AUTO, // ram below 1 kB a record, zstd-dict from there on
+    REPLAY_AUTO, // ram below 1 kB a record, patch from there on
     REPLAY_RAM,
     REPLAY_NONE,
     REPLAY_ZSTD,
     REPLAY_ZSTD_DICT,
     REPLAY_DELTA,
+    REPLAY_PATCH,
 } replay_codec;
 
 // Section [replay].

@@ -117,8 +117,8 @@ void replay_copy_steps(const replay_buffer *buffer, uint32_t stream, uint64_t po
 // Empties the buffer; what is on its way to disk is abandoned.
 void replay_clear(replay_buffer *buffer);
 
-// Fills an empty buffer. ret_end_dictionary: dictionaries from there on are none of this state.
+// Fills an empty buffer. ret_end_model: models from there on are none of this state.
 // Errors: GN_ERR_CORRUPT, GN_ERR_IO; then the buffer must be emptied.
-gn_status replay_load_state(replay_buffer *buffer, gn_blob *in, uint32_t *ret_end_dictionary);
+gn_status replay_load_state(replay_buffer *buffer, gn_blob *in, uint32_t *ret_end_model);
 
 #endif

@@ -17,7 +17,7 @@ typedef struct loader {
     unsigned char *plain, *coded;
     size_t coded_size;
     gn_blob *in;
-    uint32_t end_dictionary;
+    uint32_t end_model;
 } loader;
 
 static gn_status open_loader(loader *self, replay_buffer *buffer, gn_blob *in)
@@ -77,7 +77,7 @@ static gn_status load_packed(loader *self, uint32_t stream, uint64_t chunk, cons
     unsigned char *own = body; // until the records have it
     replay_columns packed = self->columns;
     gn_status status = gn_alloc(&packed.place, buffer->chunk, sizeof *packed.place);
-    const gn_dictionary *dictionary = NULL;
+    const replay_model *model = NULL;
     packed.record = NULL;
     if (status == GN_OK)
         status = replay_chunk_decode(self->compressor, bytes, size, buffer->chunk, first,
@@ -85,10 +85,10 @@ static gn_status load_packed(loader *self, uint32_t stream, uint64_t chunk, cons
     if (status == GN_OK && body == NULL)
         status = replay_store_find_body(buffer->store, chunk, stream, &offset);
     if (status == GN_OK)
-        status = replay_writer_dictionary(buffer->writer, ret_about->dictionary, &dictionary);
+        status = replay_writer_model(buffer->writer, ret_about->model, &model);
     if (status == GN_OK) {
-        replay_place *place = replay_records_adopt(buffer->records, stream, chunk, ret_about,
-                                                   dictionary, offset, own);
+        replay_place *place =
+            replay_records_adopt(buffer->records, stream, chunk, ret_about, model, offset, own);
         memcpy(place, packed.place, buffer->chunk * sizeof *place);
         own = NULL;
     }
@@ -165,11 +165,11 @@ static gn_status load_body(loader *self, uint32_t stream, uint64_t chunk)
 static gn_status load_bodies(loader *self)
 {
     replay_buffer *buffer = self->buffer;
-    uint64_t dictionaries = 0;
-    gn_blob_read(self->in, "dictionaries", &dictionaries, sizeof dictionaries);
-    for (uint64_t id = 1; id <= dictionaries; id++) {
+    uint64_t models = 0;
+    gn_blob_read(self->in, "models", &models, sizeof models);
+    for (uint64_t id = 1; id <= models; id++) {
         size_t size = 0;
-        const void *bytes = gn_blob_next(self->in, "dictionary", &size);
+        const void *bytes = gn_blob_next(self->in, "model", &size);
         GN_TRY(gn_blob_status(self->in));
         GN_TRY(replay_writer_adopt(buffer->writer, (uint32_t)id, bytes, size));
     }
@@ -311,7 +311,7 @@ static gn_status load_parts(loader *self)
     replay_buffer *buffer = self->buffer;
     GN_TRY(load_streams(self));
     if (buffer->writer) {
-        GN_TRY(replay_writer_load(buffer->writer, self->in, &self->end_dictionary));
+        GN_TRY(replay_writer_load(buffer->writer, self->in, &self->end_model));
         for (uint32_t stream = 0; stream < buffer->streams; stream++)
             GN_TRY(load_chunks(self, stream));
         if (!buffer->store)
@@ -325,13 +325,13 @@ static gn_status load_parts(loader *self)
     return GN_OK;
 }
 
-gn_status replay_load_state(replay_buffer *buffer, gn_blob *in, uint32_t *ret_end_dictionary)
+gn_status replay_load_state(replay_buffer *buffer, gn_blob *in, uint32_t *ret_end_model)
 {
     loader self = { 0 };
     gn_status status = open_loader(&self, buffer, in);
     if (status == GN_OK)
         status = load_parts(&self);
-    *ret_end_dictionary = self.end_dictionary;
+    *ret_end_model = self.end_model;
     close_loader(&self);
     return status;
 }

@@ -103,18 +103,18 @@ gn_status replay_buffer_await(replay_buffer *buffer, uint64_t *ret_checksum)
 
 // --- RAM only
 
-// Sealed chunks with their bodies, and the dictionaries these are coded with.
+// Sealed chunks with their bodies, and the models these are coded with.
 static gn_status save_bodies(replay_buffer *buffer, const replay_state_parts *parts, gn_blob *out)
 {
-    uint64_t dictionaries = replay_writer_dictionaries(buffer->writer);
-    gn_blob_write(out, "dictionaries", &dictionaries, sizeof dictionaries);
-    for (uint32_t id = 1; id <= dictionaries; id++) {
-        const gn_dictionary *dictionary;
+    uint64_t models = replay_writer_models(buffer->writer);
+    gn_blob_write(out, "models", &models, sizeof models);
+    for (uint32_t id = 1; id <= models; id++) {
+        const replay_model *model;
         size_t size;
         void *bytes;
-        GN_TRY(replay_writer_dictionary(buffer->writer, id, &dictionary));
-        GN_TRY(gn_dictionary_pack(dictionary, &bytes, &size));
-        gn_blob_write(out, "dictionary", bytes, size);
+        GN_TRY(replay_writer_model(buffer->writer, id, &model));
+        GN_TRY(replay_model_pack(model, &bytes, &size));
+        gn_blob_write(out, "model", bytes, size);
         gn_free(&bytes);
     }
     replay_columns columns = { .record_size = buffer->layout.record_size };
@@ -210,11 +210,11 @@ void replay_buffer_save(replay_buffer *buffer, gn_blob *out)
 
 gn_status replay_buffer_load(replay_buffer *buffer, gn_blob *in)
 {
-    uint32_t end_dictionary;
+    uint32_t end_model;
     if (buffer->store)
         return gn_fail(GN_ERR_STATE, "replay: a buffer on disk is rolled back, not loaded");
     replay_clear(buffer);
-    gn_status status = replay_load_state(buffer, in, &end_dictionary);
+    gn_status status = replay_load_state(buffer, in, &end_model);
     if (status != GN_OK)
         replay_clear(buffer);
     return status;
@@ -226,7 +226,7 @@ gn_status replay_buffer_rollback(replay_buffer *buffer, uint64_t generation, uin
 {
     GN_TRY(need_store(buffer));
     void *bytes;
-    uint32_t end_dictionary = 0;
+    uint32_t end_model = 0;
     gn_blob state = { 0 };
     if (replay_writer_drain(buffer->writer) != GN_OK) { // what it holds cannot be kept
         replay_clear(buffer);
@@ -244,12 +244,12 @@ gn_status replay_buffer_rollback(replay_buffer *buffer, uint64_t generation, uin
                     (unsigned long long)generation, (unsigned long long)found,
                     (unsigned long long)checksum);
     if (status == GN_OK)
-        status = replay_load_state(buffer, &state, &end_dictionary);
+        status = replay_load_state(buffer, &state, &end_model);
     gn_free(&bytes);
     for (uint32_t stream = 0; stream < buffer->streams; stream++)
         buffer->bounds[stream] = buffer->stream[stream].sealed;
     if (status == GN_OK)
-        status = replay_store_rollback(buffer->store, generation, buffer->bounds, end_dictionary);
+        status = replay_store_rollback(buffer->store, generation, buffer->bounds, end_model);
     if (status != GN_OK)
         replay_clear(buffer);
     buffer->rollback_due = status != GN_OK;

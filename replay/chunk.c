@@ -12,7 +12,7 @@ typedef struct chunk_header {
     uint64_t checksum; // of all bytes after it
     uint32_t magic, version, slots, record_size;
     uint64_t first_position, contents;
-    uint32_t dictionary, body_size, steps_size, unused;
+    uint32_t model, body_size, steps_size, unused;
 } chunk_header;
 
 _Static_assert(sizeof(chunk_header) == 56, "the header has no padding");
@@ -109,7 +109,7 @@ gn_status replay_chunk_encode(gn_compressor *compressor, const replay_columns *c
                             .record_size = (uint32_t)columns->record_size,
                             .first_position = about->first_position,
                             .contents = about->contents,
-                            .dictionary = about->dictionary,
+                            .model = about->model,
                             .body_size = about->body_size,
                             .steps_size = (uint32_t)steps_size };
     memcpy(out, &header, sizeof header);
@@ -170,7 +170,7 @@ gn_status replay_chunk_decode(gn_compressor *compressor, const void *bytes, size
         take(at, columns->place, n * sizeof *columns->place);
     *ret_about = (replay_chunk_about){ .first_position = first_position,
                                        .contents = header.contents,
-                                       .dictionary = header.dictionary,
+                                       .model = header.model,
                                        .body_size = header.body_size };
     if (packed && !replay_places_fit(columns->place, n, header.body_size))
         return gn_fail(GN_ERR_CORRUPT, "chunk at position %llu: places of records do not fit",

@@ -1,7 +1,7 @@
 // Consecutive slots as bytes and back: sealed chunks and tails.
 //
 //     [checksum u64][magic, version, slots, record size: u32][first position u64]
-//     [contents u64][dictionary, body size, steps size, 0: u32][steps][records]
+//     [contents u64][model, body size, steps size, 0: u32][steps][records]
 //     steps     a zstd frame of columns: flags u8 [n], action i32 [n], reward f32 [n], and where
 //               records are packed one by one place [n] (end, check, back: u32) of each in the body
 //               (replay/codec.h), which lies apart
@@ -65,7 +65,7 @@ void replay_columns_free(replay_columns *columns);
 typedef struct replay_chunk_about {
     uint64_t first_position;
     uint64_t contents; // replay_chunk_contents
-    uint32_t dictionary, body_size; // of packed records: 0 is no dictionary
+    uint32_t model, body_size; // of packed records: 0 is no model
 } replay_chunk_about;
 
 // Checksum of what n slots hold, however they are coded. Needs the records.

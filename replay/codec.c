@@ -1,4 +1,5 @@
-// Records one by one through zstd, with or without a dictionary, or as difference to a key record.
+// Records one by one: as patches, or through zstd, with or without a dictionary, or as difference
+// to a key record.
 
 #include "replay/codec.h"
 
@@ -10,6 +11,7 @@
 struct replay_coder {
     gn_compressor *compressor;
     unsigned char *scratch; // [record_size]: encoding: the difference; decoding: a key record
+    unsigned char *other; // [record_size]: a record coded another way
     size_t record_size;
     replay_codec_kind kind;
 };
@@ -27,6 +29,8 @@ gn_status replay_coder_create(replay_coder **ret_coder, replay_codec_kind kind, 
     gn_status status = gn_compressor_create(&coder->compressor, level);
     if (status == GN_OK)
         status = gn_alloc(&coder->scratch, record_size, 1);
+    if (status == GN_OK)
+        status = gn_alloc(&coder->other, record_size, 1);
     if (status != GN_OK)
         replay_coder_destroy(&coder);
     else
@@ -40,6 +44,7 @@ void replay_coder_destroy(replay_coder **coder)
         return;
     gn_compressor_destroy(&(*coder)->compressor);
     gn_free(&(*coder)->scratch);
+    gn_free(&(*coder)->other);
     gn_free(coder);
 }
 
@@ -62,9 +67,31 @@ static uint32_t check_of(const unsigned char *bytes, size_t size)
 
 // --- encoding
 
+// As patches, or without the book where there is too much to patch. *ret_size: 0 if it does not
+// pay.
+static gn_status encode_patches(replay_coder *coder, const patch_book *book,
+                                const unsigned char *record, unsigned char *ret_bytes,
+                                size_t *ret_size)
+{
+    enum { MUCH = 16 }; // part of a record
+    size_t size = coder->record_size, written = 0;
+    size_t patched = patch_encode(book, record, coder->scratch, ret_bytes, size - 1);
+    *ret_size = patched;
+    if (patched > 0 && patched <= size / MUCH)
+        return GN_OK;
+    GN_TRY(gn_compress_record(coder->compressor, NULL, record, size, coder->other,
+                              (patched > 0 ? patched : size) - 2, &written));
+    if (written == 0)
+        return GN_OK;
+    ret_bytes[0] = PATCH_NO_FRAME;
+    memcpy(ret_bytes + 1, coder->other, written);
+    *ret_size = 1 + written;
+    return GN_OK;
+}
+
 // Encodes one record, or what it differs from `key` in, into [record_size] bytes. *back becomes 0
 // where the difference does not pay: the record is stored as it is.
-static gn_status encode_record(replay_coder *coder, const gn_dictionary *dictionary,
+static gn_status encode_record(replay_coder *coder, const replay_model *model,
                                const unsigned char *record, const unsigned char *key,
                                unsigned char *ret_bytes, size_t *ret_size, uint32_t *back)
 {
@@ -75,9 +102,11 @@ static gn_status encode_record(replay_coder *coder, const gn_dictionary *diction
         xor_records(coder->scratch, key, size);
         data = coder->scratch;
     }
-    if (coder->kind != REPLAY_CODEC_NONE)
-        GN_TRY(gn_compress_record(coder->compressor, dictionary, data, size, ret_bytes, size - 1,
-                                  &written));
+    if (model && model->book)
+        GN_TRY(encode_patches(coder, model->book, record, ret_bytes, &written));
+    else if (coder->kind != REPLAY_CODEC_NONE)
+        GN_TRY(gn_compress_record(coder->compressor, model ? model->dictionary : NULL, data, size,
+                                  ret_bytes, size - 1, &written));
     if (written == 0) {
         memcpy(ret_bytes, record, size);
         written = size;
@@ -87,7 +116,16 @@ static gn_status encode_record(replay_coder *coder, const gn_dictionary *diction
     return GN_OK;
 }
 
-gn_status replay_coder_encode(replay_coder *coder, const gn_dictionary *dictionary,
+static bool takes_model(const replay_coder *coder, const replay_model *model)
+{
+    if (model->book)
+        return coder->kind == REPLAY_CODEC_PATCH &&
+               patch_book_record_size(model->book) == coder->record_size;
+    return coder->kind == REPLAY_CODEC_ZSTD_DICT || coder->kind == REPLAY_CODEC_DELTA ||
+           coder->kind == REPLAY_CODEC_PATCH;
+}
+
+gn_status replay_coder_encode(replay_coder *coder, const replay_model *model,
                               const unsigned char *record, const uint8_t *starts, size_t n,
                               unsigned char *ret_body, size_t capacity, replay_place *ret_place,
                               size_t *ret_size)
@@ -97,8 +135,10 @@ gn_status replay_coder_encode(replay_coder *coder, const gn_dictionary *dictiona
         return gn_fail(GN_ERR_ARG,
                        "replay codec: %zu records of %zu bytes: no room in %zu bytes or 4 GiB", n,
                        size, capacity);
-    if (dictionary && coder->kind != REPLAY_CODEC_ZSTD_DICT && coder->kind != REPLAY_CODEC_DELTA)
-        return gn_fail(GN_ERR_ARG, "replay codec: kind %d takes no dictionary", (int)coder->kind);
+    if (model && !takes_model(coder, model))
+        return gn_fail(GN_ERR_ARG,
+                       "replay codec: kind %d of %zu bytes a record takes no such model",
+                       (int)coder->kind, size);
     size_t used = 0, key = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t back = 0;
@@ -108,8 +148,8 @@ gn_status replay_coder_encode(replay_coder *coder, const gn_dictionary *dictiona
             back = (uint32_t)(i - key);
         }
         size_t written = 0;
-        GN_TRY(encode_record(coder, dictionary, record + i * size, record + key * size,
-                             ret_body + used, &written, &back));
+        GN_TRY(encode_record(coder, model, record + i * size, record + key * size, ret_body + used,
+                             &written, &back));
         ret_place[i] = (replay_place){
             .end = (uint32_t)(used + written),
             .check = check_of(ret_body + used, written),
@@ -129,7 +169,7 @@ static size_t begin_of(const replay_place *place, size_t i)
 }
 
 // The bytes of record i, checked and decoded: the record itself, or its difference to its key.
-static gn_status decode_bytes(replay_coder *coder, const gn_dictionary *dictionary,
+static gn_status decode_bytes(replay_coder *coder, const replay_model *model,
                               const replay_place *place, size_t i, const unsigned char *bytes,
                               size_t from, size_t to, unsigned char *ret_record)
 {
@@ -149,18 +189,28 @@ static gn_status decode_bytes(replay_coder *coder, const gn_dictionary *dictiona
     if (coder->kind == REPLAY_CODEC_NONE)
         return gn_fail(GN_ERR_CORRUPT, "replay record %zu of its chunk: has %zu bytes, not %zu", i,
                        size, coder->record_size);
+    const gn_dictionary *dictionary = model ? model->dictionary : NULL;
+    if (model && model->book) {
+        if (patch_book_record_size(model->book) != coder->record_size)
+            return gn_fail(GN_ERR_CORRUPT, "replay record %zu of its chunk: the book is another",
+                           i);
+        if (encoded[0] != PATCH_NO_FRAME)
+            return patch_decode(model->book, encoded, size, ret_record);
+        encoded++;
+        size--;
+    }
     return gn_decompress_record(coder->compressor, dictionary, encoded, size, ret_record,
                                 coder->record_size);
 }
 
-gn_status replay_coder_decode(replay_coder *coder, const gn_dictionary *dictionary,
+gn_status replay_coder_decode(replay_coder *coder, const replay_model *model,
                               const replay_place *place, size_t i, const unsigned char *bytes,
                               size_t from, size_t to, unsigned char *ret_record)
 {
-    return replay_coder_decode_run(coder, dictionary, place, i, 1, bytes, from, to, ret_record);
+    return replay_coder_decode_run(coder, model, place, i, 1, bytes, from, to, ret_record);
 }
 
-gn_status replay_coder_decode_run(replay_coder *coder, const gn_dictionary *dictionary,
+gn_status replay_coder_decode_run(replay_coder *coder, const replay_model *model,
                                   const replay_place *place, size_t i, size_t n,
                                   const unsigned char *bytes, size_t from, size_t to,
                                   unsigned char *ret_records)
@@ -168,7 +218,7 @@ gn_status replay_coder_decode_run(replay_coder *coder, const gn_dictionary *dict
     size_t size = coder->record_size, held = SIZE_MAX; // held: the key record in scratch
     for (size_t at = i; at < i + n; at++) {
         unsigned char *record = ret_records + (at - i) * size;
-        GN_TRY(decode_bytes(coder, dictionary, place, at, bytes, from, to, record));
+        GN_TRY(decode_bytes(coder, model, place, at, bytes, from, to, record));
         if (place[at].back == 0)
             continue;
         size_t key = at - place[at].back;
@@ -180,7 +230,7 @@ gn_status replay_coder_decode_run(replay_coder *coder, const gn_dictionary *dict
         if (key >= i) {
             key_record = ret_records + (key - i) * size;
         } else if (key != held) {
-            GN_TRY(decode_bytes(coder, dictionary, place, key, bytes, from, to, coder->scratch));
+            GN_TRY(decode_bytes(coder, model, place, key, bytes, from, to, coder->scratch));
             held = key;
         }
         xor_records(record, key_record, size);

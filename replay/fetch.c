@@ -106,8 +106,8 @@ static uint32_t find_bad(replay_fetcher *fetcher, const replay_read *read,
 {
     uint32_t i = 0;
     while (i + 1 < read->count &&
-           replay_coder_decode_run(fetcher->coder, read->dictionary, read->place, read->index + i,
-                                   1, bytes, from, to, scratch) == GN_OK)
+           replay_coder_decode_run(fetcher->coder, read->model, read->place, read->index + i, 1,
+                                   bytes, from, to, scratch) == GN_OK)
         i++;
     return i;
 }
@@ -118,7 +118,7 @@ static gn_status decode(replay_fetcher *fetcher, const replay_read *read,
 {
     bool quantized = fetcher->config.layout.quantized > 0;
     unsigned char *decoded = quantized ? fetcher->stored : read->to;
-    gn_status status = replay_coder_decode_run(fetcher->coder, read->dictionary, read->place,
+    gn_status status = replay_coder_decode_run(fetcher->coder, read->model, read->place,
                                                read->index, read->count, bytes, from, to, decoded);
     if (status != GN_OK) {
         uint64_t bad = find_bad(fetcher, read, bytes, from, to, decoded);

@@ -17,7 +17,7 @@ typedef struct replay_fetcher replay_fetcher;
 // Consecutive records of one chunk.
 typedef struct replay_read {
     const replay_place *place; // of the chunk
-    const gn_dictionary *dictionary; // NULL: none
+    const replay_model *model; // NULL: none
     const unsigned char *body; // of the chunk; NULL: in the file, from `offset` on
     uint64_t offset;
     uint32_t index, count;

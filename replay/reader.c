@@ -23,8 +23,8 @@ struct replay_reader {
     replay_findings *findings; // NULL: damage is an error
     gn_compressor *compressor;
     replay_coder *coder; // of packed records; NULL: they are columns
-    gn_dictionary *dictionary; // of `dictionary_id`, the last one used
-    uint32_t dictionary_id;
+    replay_model *model; // of `model_id`, the last one used
+    uint32_t model_id;
     replay_columns columns; // [chunk]: what `slots` holds, records as they are stored
     size_t record_size; // of a record as it was added
     unsigned char *restored; // [chunk, record_size]; NULL: records are stored as they were added
@@ -86,7 +86,7 @@ void replay_reader_close(replay_reader **reader)
     replay_view_close(&(*reader)->view);
     gn_compressor_destroy(&(*reader)->compressor);
     replay_coder_destroy(&(*reader)->coder);
-    gn_dictionary_destroy(&(*reader)->dictionary);
+    replay_model_destroy(&(*reader)->model);
     replay_columns_free(&(*reader)->columns);
     gn_free(&(*reader)->restored);
     gn_free(&(*reader)->priority);
@@ -222,25 +222,25 @@ static void restore(replay_reader *reader, size_t n)
                           (float *)(void *)(reader->restored + i * reader->record_size));
 }
 
-static gn_status use_dictionary(replay_reader *reader, uint32_t id)
+static gn_status use_model(replay_reader *reader, uint32_t id)
 {
     const replay_view *view = reader->view;
-    if (id == reader->dictionary_id)
+    if (id == reader->model_id)
         return GN_OK;
-    gn_dictionary_destroy(&reader->dictionary);
-    reader->dictionary_id = 0;
+    replay_model_destroy(&reader->model);
+    reader->model_id = 0;
     if (id == 0)
         return GN_OK;
     const void *bytes;
     size_t size;
-    const replay_value *value = replay_value_find(view->dictionary, view->dictionaries, id);
+    const replay_value *value = replay_value_find(view->model, view->models, id);
     gn_status status =
         value ? replay_value_read(value, &bytes, &size) : gn_fail(GN_ERR_CORRUPT, "is missing");
     if (status == GN_OK)
-        status = gn_dictionary_unpack(&reader->dictionary, bytes, size, 1);
+        status = replay_model_unpack(&reader->model, bytes, size, 1);
     if (status != GN_OK)
-        return gn_fail_within(status, "dictionary %u", id);
-    reader->dictionary_id = id;
+        return gn_fail_within(status, "model %u", id);
+    reader->model_id = id;
     return GN_OK;
 }
 
@@ -257,8 +257,8 @@ static gn_status decode_body(replay_reader *reader, uint64_t key, const replay_c
         status = gn_fail(GN_ERR_CORRUPT, "%zu bytes, not %u", size, about->body_size);
     if (status != GN_OK)
         return gn_fail_within(status, "body");
-    GN_TRY(use_dictionary(reader, about->dictionary));
-    return replay_coder_decode_run(reader->coder, reader->dictionary, reader->columns.place, 0,
+    GN_TRY(use_model(reader, about->model));
+    return replay_coder_decode_run(reader->coder, reader->model, reader->columns.place, 0,
                                    view->layout.chunk, body, 0, about->body_size,
                                    reader->columns.record);
 }

@@ -9,8 +9,8 @@
 typedef struct chunk_entry {
     uint64_t number; // of the chunk, from 1; 0: none
     replay_job *raw; // until it is where it stays
-    const gn_dictionary *dictionary;
-    uint32_t dictionary_id;
+    const replay_model *model;
+    uint32_t model_id;
     uint64_t offset; // of the body in the file
     unsigned char *body; // RAM only: ours
     size_t body_size;
@@ -176,8 +176,8 @@ void replay_records_settle(replay_records *records, replay_job *job)
     for (uint32_t i = 0; i < records->layout.chunk; i++)
         place[i] = job->columns.place[i];
     entry->raw = NULL;
-    entry->dictionary = job->dictionary;
-    entry->dictionary_id = job->dictionary_id;
+    entry->model = job->model;
+    entry->model_id = job->model_id;
     entry->offset = job->offset;
     entry->body = job->body;
     entry->body_size = job->body ? job->body_size : 0;
@@ -186,13 +186,13 @@ void replay_records_settle(replay_records *records, replay_job *job)
 }
 
 replay_place *replay_records_adopt(replay_records *records, uint32_t stream, uint64_t chunk,
-                                   const replay_chunk_about *about, const gn_dictionary *dictionary,
+                                   const replay_chunk_about *about, const replay_model *model,
                                    uint64_t offset, unsigned char *body)
 {
     chunk_entry *entry = entry_of(records, stream, chunk);
     reset_entry(records, entry, chunk);
-    entry->dictionary = dictionary;
-    entry->dictionary_id = about->dictionary;
+    entry->model = model;
+    entry->model_id = about->model;
     entry->offset = offset;
     entry->body = body;
     entry->body_size = body ? about->body_size : 0;
@@ -209,7 +209,7 @@ replay_read replay_records_read(const replay_records *records, uint32_t stream, 
     assert(entry->number == chunk + 1 && !entry->raw);
     __builtin_prefetch(places_of(records, entry) + position % layout->chunk);
     return (replay_read){ .place = places_of(records, entry),
-                          .dictionary = entry->dictionary,
+                          .model = entry->model,
                           .body = entry->body,
                           .offset = entry->offset,
                           .index = (uint32_t)(position % layout->chunk),
@@ -223,7 +223,7 @@ const replay_place *replay_records_chunk(const replay_records *records, uint32_t
 {
     const chunk_entry *entry = entry_of(records, stream, chunk);
     ret_about->first_position = chunk * records->layout.chunk;
-    ret_about->dictionary = entry->dictionary_id;
+    ret_about->model = entry->model_id;
     ret_about->body_size = (uint32_t)entry->body_size;
     *ret_body = entry->body;
     return places_of(records, entry);

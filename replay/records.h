@@ -48,7 +48,7 @@ void replay_records_settle(replay_records *records, replay_job *job);
 // A chunk that was loaded; body (RAM only) is ours from here on. The caller writes its places to
 // the result.
 replay_place *replay_records_adopt(replay_records *records, uint32_t stream, uint64_t chunk,
-                                   const replay_chunk_about *about, const gn_dictionary *dictionary,
+                                   const replay_chunk_about *about, const replay_model *model,
                                    uint64_t offset, unsigned char *body);
 
 // How to read n packed records from a position on; they lie in one chunk.

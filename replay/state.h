@@ -3,7 +3,7 @@
 //
 //     streams        head and sealed chunks of each
 //     max priority, alpha
-//     coder          which dictionary codes records, and how well (zstd-dict and delta only)
+//     coder          which model codes records, and how well (zstd-dict and patch only)
 //     contents ...   checksums of the live sealed chunks, u64 each, a section a stream
 //     slots ...      the slots that are not sealed, as runs of at most a chunk
 //     priorities ... f32, zstd, of the live slots, as runs of at most a chunk; prioritized only

@@ -1,4 +1,4 @@
-// Chunks, bodies, dictionaries and generations over LMDB. What a database holds is a function of
+// Chunks, bodies, models and generations over LMDB. What a database holds is a function of
 // what was added and committed only: no times, no process numbers, no order of arrival.
 
 #define _GNU_SOURCE // preadv2
@@ -17,7 +17,7 @@
 #include "replay/store_check.h"
 #include "replay/store_lmdb_internal.h"
 
-// --- chunks, bodies, dictionaries
+// --- chunks, bodies, models
 
 // Of a transaction that a commit will follow, and of a commit. Without syncing the meta page a
 // power cut may undo the transaction; without syncing anything it may leave a torn one.
@@ -62,8 +62,8 @@ gn_status replay_store_flush(replay_store *store)
 
 bool replay_store_has_room(const replay_store *store)
 {
-    enum { DICTIONARY = 1 << 17 };
-    size_t most = 3 * sizeof(replay_queued) + store->chunk_max + store->body_max + DICTIONARY;
+    enum { MODEL = 1 << 17 };
+    size_t most = 3 * sizeof(replay_queued) + store->chunk_max + store->body_max + MODEL;
     return store->queue_capacity - store->queue_size >= most;
 }
 
@@ -99,14 +99,13 @@ gn_status replay_store_put_chunk(replay_store *store, uint64_t chunk, uint32_t s
     return GN_OK;
 }
 
-gn_status replay_store_put_dictionary(replay_store *store, uint32_t id, const void *bytes,
-                                      size_t size)
+gn_status replay_store_put_model(replay_store *store, uint32_t id, const void *bytes, size_t size)
 {
     if (size > REPLAY_QUEUE_SIZE)
-        return gn_fail(GN_ERR_ARG, "%s: dictionary of %zu bytes: must be at most %d", store->path,
-                       size, REPLAY_QUEUE_SIZE);
+        return gn_fail(GN_ERR_ARG, "%s: model of %zu bytes: must be at most %d", store->path, size,
+                       REPLAY_QUEUE_SIZE);
     GN_TRY(make_room(store, sizeof(replay_queued) + size));
-    enqueue(store, store->dictionaries, id, bytes, size);
+    enqueue(store, store->models, id, bytes, size);
     return GN_OK;
 }
 
@@ -363,15 +362,15 @@ gn_status replay_store_get_generation(replay_store *store, uint64_t generation, 
     return gn_fail_within(status, "generation %" PRIu64, generation);
 }
 
-gn_status replay_store_get_dictionary(replay_store *store, uint32_t id, void **ret_bytes,
-                                      size_t *ret_size)
+gn_status replay_store_get_model(replay_store *store, uint32_t id, void **ret_bytes,
+                                 size_t *ret_size)
 {
     gn_status status;
-    int code = copy_value(store, store->dictionaries, id, ret_bytes, ret_size, &status);
+    int code = copy_value(store, store->models, id, ret_bytes, ret_size, &status);
     if (code == 0)
         return status;
-    status = replay_store_fail(store, code, "dictionary");
-    return gn_fail_within(status, "dictionary %u", id);
+    status = replay_store_fail(store, code, "model");
+    return gn_fail_within(status, "model %u", id);
 }
 
 gn_status replay_store_generations(replay_store *store, uint64_t *ret_generations, size_t capacity,
@@ -382,7 +381,7 @@ gn_status replay_store_generations(replay_store *store, uint64_t *ret_generation
 }
 
 typedef struct rollback_job {
-    uint64_t generation, end_dictionary;
+    uint64_t generation, end_model;
     const uint64_t *end_chunk;
 } rollback_job;
 
@@ -396,16 +395,16 @@ static int remove_future(replay_store *store, MDB_txn *txn, const void *arg)
     if (code == 0)
         code = keep_rows(txn, store->bodies, store->streams, NULL, job->end_chunk);
     if (code == 0)
-        code = keep_rows(txn, store->dictionaries, 1, NULL, &job->end_dictionary);
+        code = keep_rows(txn, store->models, 1, NULL, &job->end_model);
     return code;
 }
 
 gn_status replay_store_rollback(replay_store *store, uint64_t generation, const uint64_t *end_chunk,
-                                uint32_t end_dictionary)
+                                uint32_t end_model)
 {
     store->queue_size = 0; // what is queued belongs to the abandoned future
     store->uncertain = 0;
-    rollback_job job = { generation, end_dictionary, end_chunk };
+    rollback_job job = { generation, end_model, end_chunk };
     return replay_store_transact(store, remove_future, &job, 0, "roll back");
 }
 

@@ -3,7 +3,7 @@
 //
 //     chunk       (chunk * streams + stream) -> sealed columns, zstd      appended in order
 //     body        (chunk * streams + stream) -> its records, one by one   packed records only
-//     dictionary  (id)                       -> what zstd codes them with
+//     model       (id)                       -> what they are coded with
 //     generation  (generation)               -> heads, tail, priorities   one a commit
 //     about       "layout", "owner"                                       written once
 //
@@ -71,11 +71,10 @@ gn_status replay_store_put_chunk(replay_store *store, uint64_t chunk, uint32_t s
                                  const void *bytes, size_t size, const void *body,
                                  size_t body_size);
 
-// Queues a dictionary.  Errors: those of put_chunk.
-gn_status replay_store_put_dictionary(replay_store *store, uint32_t id, const void *bytes,
-                                      size_t size);
+// Queues a model.  Errors: those of put_chunk.
+gn_status replay_store_put_model(replay_store *store, uint32_t id, const void *bytes, size_t size);
 
-// Whether the largest chunk with its body and a dictionary can be put without writing the queue.
+// Whether the largest chunk with its body and a model can be put without writing the queue.
 bool replay_store_has_room(const replay_store *store);
 
 // Writes what is queued.  Errors: GN_ERR_FULL, GN_ERR_IO; then it stays queued.
@@ -101,9 +100,9 @@ bool replay_store_read_now(const replay_store *store, uint64_t offset, void *ret
 // Asks the disk for bytes that will be read soon.
 void replay_store_will_read(const replay_store *store, uint64_t offset, size_t size);
 
-// A written dictionary; release *ret_bytes with gn_free.  Errors: GN_ERR_NOT_FOUND, GN_ERR_CORRUPT.
-gn_status replay_store_get_dictionary(replay_store *store, uint32_t id, void **ret_bytes,
-                                      size_t *ret_size);
+// A written model; release *ret_bytes with gn_free.  Errors: GN_ERR_NOT_FOUND, GN_ERR_CORRUPT.
+gn_status replay_store_get_model(replay_store *store, uint32_t id, void **ret_bytes,
+                                 size_t *ret_size);
 
 // One durable transaction: the queued chunks, the generation's state, and the removal of what no
 // generation from `oldest` on needs: older generations, and for each stream the chunks before
@@ -123,10 +122,10 @@ gn_status replay_store_generations(replay_store *store, uint64_t *ret_generation
                                    size_t *ret_count);
 
 // Removes, in one durable transaction, every generation after `generation`, for each stream the
-// chunks from end_chunk[stream] on, and the dictionaries from end_dictionary on; queued ones
+// chunks from end_chunk[stream] on, and the models from end_model on; queued ones
 // included.
 gn_status replay_store_rollback(replay_store *store, uint64_t generation, const uint64_t *end_chunk,
-                                uint32_t end_dictionary);
+                                uint32_t end_model);
 
 // Bytes of the data file; any thread.
 gn_status replay_store_size(const replay_store *store, uint64_t *ret_bytes);

@@ -15,13 +15,13 @@
 // Names of the databases, and of the values of the last one.
 #define REPLAY_CHUNKS "chunk"
 #define REPLAY_BODIES "body"
-#define REPLAY_DICTIONARIES "dictionary"
+#define REPLAY_MODELS "model"
 #define REPLAY_GENERATIONS "generation"
 #define REPLAY_ABOUT "about"
 #define REPLAY_LAYOUT "layout"
 #define REPLAY_OWNER "owner"
 
-enum { REPLAY_OWNER_MAX = 32, REPLAY_STORE_VERSION = 3 };
+enum { REPLAY_OWNER_MAX = 32, REPLAY_STORE_VERSION = 5 };
 
 // A body is made at least this long: then LMDB keeps it in pages of its own, which never move.
 enum { REPLAY_BODY_MIN = 4096 };

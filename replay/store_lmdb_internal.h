@@ -16,7 +16,7 @@ struct replay_store {
     char path[GN_PATH_SIZE]; // of the data file
     char folder[GN_PATH_SIZE];
     MDB_env *env; // NULL after a failure; opened again by replay_store_begin
-    MDB_dbi chunks, bodies, dictionaries, generations, about;
+    MDB_dbi chunks, bodies, models, generations, about;
     replay_durability durability;
     uint32_t streams;
     int lock;

@@ -33,7 +33,7 @@ static int open_handles(replay_store *store, MDB_txn *txn, unsigned flags)
     if (code == 0)
         code = mdb_dbi_open(txn, REPLAY_BODIES, flags | MDB_INTEGERKEY, &store->bodies);
     if (code == 0)
-        code = mdb_dbi_open(txn, REPLAY_DICTIONARIES, flags | MDB_INTEGERKEY, &store->dictionaries);
+        code = mdb_dbi_open(txn, REPLAY_MODELS, flags | MDB_INTEGERKEY, &store->models);
     if (code == 0)
         code = mdb_dbi_open(txn, REPLAY_GENERATIONS, flags | MDB_INTEGERKEY, &store->generations);
     if (code == 0)
@@ -87,7 +87,9 @@ static gn_status compare_owner(replay_store *store, MDB_txn *txn, const char *ow
 
 static void describe_layout(char ret_text[160], const replay_stored_layout *layout)
 {
-    static const char *const packing[] = { "a column", "none", "zstd", "zstd-dict", "delta" };
+    static const char *const packing[] = {
+        "a column", "none", "zstd", "zstd-dict", "delta", "patch"
+    };
     snprintf(ret_text, 160,
              "%u streams, %" PRIu64
              " slots a stream, %u slots a chunk, %u bytes a record, coded as "

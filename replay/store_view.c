@@ -26,7 +26,7 @@ typedef struct replay_view_state {
     MDB_env *env; // NULL where LMDB cannot open it; then `lock` keeps writers out
     MDB_txn *pin;
     int lock;
-    value_list chunks, bodies, dictionaries, generations;
+    value_list chunks, bodies, models, generations;
     replay_value layout, owner; // bytes NULL: not found
     replay_findings *findings;
 } replay_view_state;
@@ -98,7 +98,7 @@ static gn_status note_value(void *self, const char *name, size_t name_size, cons
         value_list *list;
     } numbered[] = { { REPLAY_CHUNKS, &state->chunks },
                      { REPLAY_BODIES, &state->bodies },
-                     { REPLAY_DICTIONARIES, &state->dictionaries },
+                     { REPLAY_MODELS, &state->models },
                      { REPLAY_GENERATIONS, &state->generations } };
     for (size_t i = 0; i < sizeof numbered / sizeof *numbered; i++) {
         if (!named(name, name_size, numbered[i].name) || key_size != sizeof value.key)
@@ -206,7 +206,7 @@ static gn_status read_about(replay_view *view)
     GN_TRY(replay_layout_decode(&stored, view->path, layout, layout_size));
     if (stored.streams == 0 || stored.record_size == 0 || stored.chunk == 0 ||
         stored.chunk > stored.capacity || stored.capacity > UINT32_MAX ||
-        stored.packed > 1 + REPLAY_CODEC_DELTA || !quantized_fits(&stored))
+        stored.packed > 1 + REPLAY_CODEC_PATCH || !quantized_fits(&stored))
         return gn_fail(GN_ERR_CORRUPT, "%s: the layout is none", view->path);
     view->layout = (replay_layout){ .streams = stored.streams,
                                     .record_size = stored.record_size,
@@ -250,7 +250,7 @@ static gn_status open_view(replay_view *view, const char *folder)
     GN_TRY(read_about(view));
     view->chunks = sort_values(&state->chunks, &view->chunk);
     view->bodies = sort_values(&state->bodies, &view->body);
-    view->dictionaries = sort_values(&state->dictionaries, &view->dictionary);
+    view->models = sort_values(&state->models, &view->model);
     view->generations = sort_values(&state->generations, &view->generation);
     view->file_bytes = state->file.size;
     return GN_OK;
@@ -285,7 +285,7 @@ void replay_view_close(replay_view **view)
     gn_file_unlock(&state->lock);
     gn_free(&state->chunks.value);
     gn_free(&state->bodies.value);
-    gn_free(&state->dictionaries.value);
+    gn_free(&state->models.value);
     gn_free(&state->generations.value);
     gn_free(view);
 }

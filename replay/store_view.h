@@ -30,7 +30,7 @@ void replay_findings_free(replay_findings *findings);
 
 // A value and where it lies; read it with replay_value_read.
 typedef struct replay_value {
-    uint64_t key; // chunk * streams + stream, id of the dictionary, or generation
+    uint64_t key; // chunk * streams + stream, id of the model, or generation
     const unsigned char *bytes;
     size_t size;
     bool damaged; // known to be
@@ -40,9 +40,9 @@ typedef struct replay_view {
     char path[GN_PATH_SIZE]; // of the data file
     replay_layout layout;
     char owner[33]; // the run
-    // Ascending keys: [chunks], [bodies], [dictionaries], [generations].
-    replay_value *chunk, *body, *dictionary, *generation;
-    size_t chunks, bodies, dictionaries, generations;
+    // Ascending keys: [chunks], [bodies], [models], [generations].
+    replay_value *chunk, *body, *model, *generation;
+    size_t chunks, bodies, models, generations;
     uint64_t file_bytes;
     struct replay_view_state *state;
 } replay_view;

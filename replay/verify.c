@@ -96,7 +96,7 @@ static gn_status check_generation(verification *self, uint64_t number)
     return GN_OK;
 }
 
-// What no chunk leads to: bodies that have none, and dictionaries that are not used.
+// What no chunk leads to: bodies that have none, and models that are not used.
 static void check_others(verification *self, const replay_view *view)
 {
     const void *data;
@@ -105,10 +105,10 @@ static void check_others(verification *self, const replay_view *view)
         if (!replay_value_find(view->chunk, view->chunks, view->body[i].key))
             replay_findings_add(self->findings, "body %" PRIu64 ": has no chunk",
                                 view->body[i].key);
-    for (size_t i = 0; i < view->dictionaries; i++)
-        if (replay_value_read(&view->dictionary[i], &data, &size) != GN_OK)
-            replay_findings_add(self->findings, "dictionary %" PRIu64 ": %s",
-                                view->dictionary[i].key, gn_error_text());
+    for (size_t i = 0; i < view->models; i++)
+        if (replay_value_read(&view->model[i], &data, &size) != GN_OK)
+            replay_findings_add(self->findings, "model %" PRIu64 ": %s", view->model[i].key,
+                                gn_error_text());
 }
 
 static gn_status check_all(verification *self)

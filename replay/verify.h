@@ -2,7 +2,7 @@
 //
 //     structure     every page that can be reached (replay/store_check.h)
 //     values        the checksum of each one
-//     chunks        decode with body and dictionary, and hold what their keys and checksums say
+//     chunks        decode with body and model, and hold what their keys and checksums say
 //     generations   every kept one: its chunks are all there, tail and priorities decode and are as
 //                   many as its slots
 //     slots         an ended step is followed by a final slot and nothing else is; the open slot is

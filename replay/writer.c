@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/queue.h"
 #include "base/thread.h"
-#include "replay/dictionary.h"
+#include "replay/model_choice.h"
 #include "replay/state.h"
 
 // Coded chunks that make a transaction. Half of those on the way at most: who waits for the oldest
@@ -25,9 +25,9 @@ struct replay_writer {
     // The thread's, and the owner's while it is idle.
     replay_state_parts parts;
     replay_coder *coder;
-    replay_dictionary *choice; // when a dictionary is trained
-    gn_dictionary **dictionary; // [dictionaries] all there are, of id i + 1; NULL: not loaded
-    size_t dictionaries;
+    replay_model_choice *choice; // when a model is trained
+    replay_model **model; // [models] all there are, of id i + 1; NULL: not loaded
+    size_t models;
     unsigned char *body; // [body_size] of the chunk being coded
     size_t body_size;
     uint8_t *starts; // [chunk]
@@ -55,37 +55,36 @@ struct replay_writer {
 
 // --- the thread
 
-// Keeps a dictionary that came into use, ours from here on.
-static gn_status keep_dictionary(replay_writer *writer, uint64_t id, gn_dictionary *dictionary)
+// Keeps a model that came into use, ours from here on.
+static gn_status keep_model(replay_writer *writer, uint64_t id, replay_model *model)
 {
     gn_status status = GN_OK;
-    if (id > writer->dictionaries)
-        status = gn_grow(&writer->dictionary, writer->dictionaries, id, sizeof(gn_dictionary *));
+    if (id > writer->models)
+        status = gn_grow(&writer->model, writer->models, id, sizeof(replay_model *));
     if (status != GN_OK) {
-        gn_dictionary_destroy(&dictionary);
+        replay_model_destroy(&model);
         return status;
     }
-    writer->dictionaries = id > writer->dictionaries ? id : writer->dictionaries;
-    writer->dictionary[id - 1] = dictionary;
+    writer->models = id > writer->models ? id : writer->models;
+    writer->model[id - 1] = model;
     return GN_OK;
 }
 
-static gn_status store_dictionary(replay_writer *writer, uint64_t id,
-                                  const gn_dictionary *dictionary)
+static gn_status store_model(replay_writer *writer, uint64_t id, const replay_model *model)
 {
     void *bytes;
     size_t size;
     if (!writer->store)
         return GN_OK;
-    GN_TRY(gn_dictionary_pack(dictionary, &bytes, &size));
-    gn_status status = replay_store_put_dictionary(writer->store, (uint32_t)id, bytes, size);
+    GN_TRY(replay_model_pack(model, &bytes, &size));
+    gn_status status = replay_store_put_model(writer->store, (uint32_t)id, bytes, size);
     gn_free(&bytes);
     return status;
 }
 
-static const gn_dictionary *known_dictionary(const replay_writer *writer, uint64_t id)
+static const replay_model *known_model(const replay_writer *writer, uint64_t id)
 {
-    return id > 0 && id <= writer->dictionaries ? writer->dictionary[id - 1] : NULL;
+    return id > 0 && id <= writer->models ? writer->model[id - 1] : NULL;
 }
 
 static gn_status encode_body(replay_writer *writer, replay_job *job)
@@ -94,18 +93,18 @@ static gn_status encode_body(replay_writer *writer, replay_job *job)
     for (uint32_t i = 0; i < writer->chunk; i++)
         writer->starts[i] = i == 0 || columns->flags[i - 1] & REPLAY_FINAL;
     size_t size;
-    uint64_t id = replay_dictionary_save(writer->choice).id;
-    gn_dictionary *fresh;
-    GN_TRY(replay_dictionary_encode(writer->choice, writer->coder, known_dictionary(writer, id),
-                                    columns->record, writer->starts, writer->chunk, writer->body,
-                                    writer->body_size, columns->place, &size, &fresh));
+    uint64_t id = replay_model_choice_save(writer->choice).id;
+    replay_model *fresh;
+    GN_TRY(replay_model_choice_encode(writer->choice, writer->coder, known_model(writer, id),
+                                      columns->record, writer->starts, writer->chunk, writer->body,
+                                      writer->body_size, columns->place, &size, &fresh));
     if (fresh) {
-        id = replay_dictionary_save(writer->choice).id;
-        GN_TRY(keep_dictionary(writer, id, fresh));
-        GN_TRY(store_dictionary(writer, id, fresh));
+        id = replay_model_choice_save(writer->choice).id;
+        GN_TRY(keep_model(writer, id, fresh));
+        GN_TRY(store_model(writer, id, fresh));
     }
-    job->dictionary = known_dictionary(writer, id);
-    job->dictionary_id = (uint32_t)id;
+    job->model = known_model(writer, id);
+    job->model_id = (uint32_t)id;
     job->body_size = (uint32_t)size;
     return GN_OK;
 }
@@ -130,8 +129,8 @@ static gn_status try_to_code_chunk(replay_writer *writer, replay_job *job)
 {
     const replay_columns columns = whole_columns(writer, job);
     job->contents = replay_chunk_contents(&columns, writer->chunk);
-    job->dictionary = NULL;
-    job->dictionary_id = job->body_size = 0;
+    job->model = NULL;
+    job->model_id = job->body_size = 0;
     if (writer->packed)
         GN_TRY(encode_body(writer, job));
     if (!writer->store) {
@@ -140,7 +139,7 @@ static gn_status try_to_code_chunk(replay_writer *writer, replay_job *job)
     } else {
         const replay_chunk_about about = { .first_position = job->chunk * writer->chunk,
                                            .contents = job->contents,
-                                           .dictionary = job->dictionary_id,
+                                           .model = job->model_id,
                                            .body_size = job->body_size };
         size_t size;
         GN_TRY(replay_chunk_encode(writer->parts.compressor, &columns, writer->chunk, &about,
@@ -159,12 +158,12 @@ static gn_status code_chunk(replay_writer *writer, replay_job *job)
 {
     if (!writer->packed)
         return try_to_code_chunk(writer, job);
-    const replay_dictionary_state before = replay_dictionary_save(writer->choice);
+    const replay_model_choice_state before = replay_model_choice_save(writer->choice);
     gn_status status = try_to_code_chunk(writer, job);
     if (status != GN_OK) {
-        replay_dictionary_load(writer->choice, &before);
-        while (writer->dictionaries > before.id)
-            gn_dictionary_destroy(&writer->dictionary[--writer->dictionaries]);
+        replay_model_choice_load(writer->choice, &before);
+        while (writer->models > before.id)
+            replay_model_destroy(&writer->model[--writer->models]);
     }
     return status;
 }
@@ -254,8 +253,8 @@ static gn_status allocate(replay_writer *writer)
         writer->body_size = replay_coder_bound(writer->coder, n);
         GN_TRY(gn_alloc(&writer->body, writer->body_size, 1));
         GN_TRY(gn_alloc(&writer->starts, n, sizeof *writer->starts));
-        GN_TRY(replay_dictionary_create(&writer->choice, kind, writer->config.level,
-                                        writer->config.high_level, record_size, n));
+        GN_TRY(replay_model_choice_create(&writer->choice, kind, writer->config.level,
+                                          writer->config.high_level, record_size, n));
     }
     if (writer->config.lent)
         GN_TRY(gn_alloc(&writer->joined, n, record_size));
@@ -288,12 +287,12 @@ gn_status replay_writer_create(replay_writer **ret_writer, const replay_writer_c
     return GN_OK;
 }
 
-static void forget_dictionaries(replay_writer *writer)
+static void forget_models(replay_writer *writer)
 {
-    for (size_t i = 0; i < writer->dictionaries; i++)
-        gn_dictionary_destroy(&writer->dictionary[i]);
-    writer->dictionaries = 0;
-    replay_dictionary_load(writer->choice, &(replay_dictionary_state){ 0 });
+    for (size_t i = 0; i < writer->models; i++)
+        replay_model_destroy(&writer->model[i]);
+    writer->models = 0;
+    replay_model_choice_load(writer->choice, &(replay_model_choice_state){ 0 });
 }
 
 void replay_writer_destroy(replay_writer **writer)
@@ -309,9 +308,9 @@ void replay_writer_destroy(replay_writer **writer)
     gn_free(&self->all);
     gn_free(&self->free);
     if (self->choice)
-        forget_dictionaries(self);
-    gn_free(&self->dictionary);
-    replay_dictionary_destroy(&self->choice);
+        forget_models(self);
+    gn_free(&self->model);
+    replay_model_choice_destroy(&self->choice);
     replay_coder_destroy(&self->coder);
     replay_state_close_parts(&self->parts);
     gn_free(&self->body);
@@ -428,7 +427,7 @@ void replay_writer_reset(replay_writer *writer)
     for (size_t i = writer->jobs; i-- > 0;)
         replay_writer_give(writer, &writer->all[i]);
     if (writer->choice)
-        forget_dictionaries(writer);
+        forget_models(writer);
 }
 
 void replay_writer_set_contents(replay_writer *writer, uint32_t stream, uint64_t chunk,
@@ -437,62 +436,59 @@ void replay_writer_set_contents(replay_writer *writer, uint32_t stream, uint64_t
     writer->contents[stream * writer->entries + chunk % writer->entries] = contents;
 }
 
-gn_status replay_writer_dictionary(replay_writer *writer, uint32_t id,
-                                   const gn_dictionary **ret_dictionary)
+gn_status replay_writer_model(replay_writer *writer, uint32_t id, const replay_model **ret_model)
 {
     enum { MOST = 1 << 20 }; // more chunks would be more than a terabyte
-    *ret_dictionary = known_dictionary(writer, id);
-    if (id == 0 || *ret_dictionary)
+    *ret_model = known_model(writer, id);
+    if (id == 0 || *ret_model)
         return GN_OK;
     if (id > MOST)
-        return gn_fail(GN_ERR_CORRUPT, "dictionary %u: there are never so many", id);
+        return gn_fail(GN_ERR_CORRUPT, "model %u: there are never so many", id);
     void *bytes;
     size_t size;
-    GN_TRY(replay_store_get_dictionary(writer->store, id, &bytes, &size));
+    GN_TRY(replay_store_get_model(writer->store, id, &bytes, &size));
     gn_status status = replay_writer_adopt(writer, id, bytes, size);
     gn_free(&bytes);
     GN_TRY(status);
-    *ret_dictionary = known_dictionary(writer, id);
+    *ret_model = known_model(writer, id);
     return GN_OK;
 }
 
 gn_status replay_writer_adopt(replay_writer *writer, uint32_t id, const void *bytes, size_t size)
 {
-    gn_dictionary *dictionary;
+    replay_model *model;
     uint64_t level =
-        replay_dictionary_save(writer->choice).level; // of those that code no more, any does
-    GN_TRY(
-        gn_dictionary_unpack(&dictionary, bytes, size, level ? (int)level : writer->config.level));
-    return keep_dictionary(writer, id, dictionary);
+        replay_model_choice_save(writer->choice).level; // of those that code no more, any does
+    GN_TRY(replay_model_unpack(&model, bytes, size, level ? (int)level : writer->config.level));
+    return keep_model(writer, id, model);
 }
 
 void replay_writer_save(const replay_writer *writer, gn_blob *out)
 {
     if (!writer->packed)
         return;
-    replay_dictionary_state state = replay_dictionary_save(writer->choice);
+    replay_model_choice_state state = replay_model_choice_save(writer->choice);
     gn_blob_write(out, "coder", &state, sizeof state);
 }
 
-gn_status replay_writer_load(replay_writer *writer, gn_blob *in, uint32_t *ret_end_dictionary)
+gn_status replay_writer_load(replay_writer *writer, gn_blob *in, uint32_t *ret_end_model)
 {
-    *ret_end_dictionary = 0;
+    *ret_end_model = 0;
     if (!writer->packed)
         return GN_OK;
-    replay_dictionary_state state;
+    replay_model_choice_state state;
     gn_blob_read(in, "coder", &state, sizeof state);
     GN_TRY(gn_blob_status(in));
     if (state.id >= UINT32_MAX)
-        return gn_fail(GN_ERR_CORRUPT, "replay state: dictionary %llu",
-                       (unsigned long long)state.id);
-    replay_dictionary_load(writer->choice, &state);
-    *ret_end_dictionary = (uint32_t)state.id + 1;
+        return gn_fail(GN_ERR_CORRUPT, "replay state: model %llu", (unsigned long long)state.id);
+    replay_model_choice_load(writer->choice, &state);
+    *ret_end_model = (uint32_t)state.id + 1;
     return GN_OK;
 }
 
-uint64_t replay_writer_dictionaries(const replay_writer *writer)
+uint64_t replay_writer_models(const replay_writer *writer)
 {
-    return writer->dictionaries;
+    return writer->models;
 }
 
 void replay_writer_contents(const replay_writer *writer, replay_state_parts *parts)

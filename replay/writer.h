@@ -5,7 +5,7 @@
 //     owner     take -> fill -> seal ................................... harvest -> give
 //     thread                         code -> store's queue -> flush -> locate
 //
-// Chunks are worked off in the order they were sealed, so what is written, and which dictionary
+// Chunks are worked off in the order they were sealed, so what is written, and which model
 // codes it, is a function of that order alone.
 //
 // Internal to replay/buffer*.c. Threads: one owner; the thread is inside.
@@ -31,8 +31,8 @@ typedef struct replay_job {
     const unsigned char *record[2]; // lent records, in two pieces
     uint32_t pieces[2]; // records of each
     uint64_t contents; // replay_chunk_contents
-    const gn_dictionary *dictionary; // NULL: none
-    uint32_t dictionary_id;
+    const replay_model *model; // NULL: none
+    uint32_t model_id;
     unsigned char *body; // RAM only: [body_size], the owner's from harvest on
     uint32_t body_size;
     uint64_t offset; // of the body in the file
@@ -57,7 +57,7 @@ typedef struct replay_staged {
 
 typedef struct replay_writer_config {
     replay_layout layout;
-    int level, high_level; // zstd; the higher one for records where it pays (replay/dictionary.h)
+    int level, high_level; // zstd; the higher one for records where it pays (replay/model_choice.h)
     bool lent; // records stay where they are as long as their chunk is on its way; not packed ones
 } replay_writer_config;
 
@@ -97,25 +97,24 @@ bool replay_writer_committed(const replay_writer *writer);
 // Waits until all that was handed over is done.
 gn_status replay_writer_drain(replay_writer *writer);
 
-// Abandons all that is on the way, a commit too. All chunks are free again, dictionaries are
+// Abandons all that is on the way, a commit too. All chunks are free again, models are
 // forgotten, and the thread is idle.
 void replay_writer_reset(replay_writer *writer);
 
 // While the thread is idle: what a generation says of it.
 void replay_writer_set_contents(replay_writer *writer, uint32_t stream, uint64_t chunk,
                                 uint64_t contents);
-gn_status replay_writer_dictionary(replay_writer *writer, uint32_t id,
-                                   const gn_dictionary **ret_dictionary);
+gn_status replay_writer_model(replay_writer *writer, uint32_t id, const replay_model **ret_model);
 
 // State of the thread's decisions, part of a generation; while the thread is idle.
 void replay_writer_save(const replay_writer *writer, gn_blob *out);
-gn_status replay_writer_load(replay_writer *writer, gn_blob *in, uint32_t *ret_end_dictionary);
+gn_status replay_writer_load(replay_writer *writer, gn_blob *in, uint32_t *ret_end_model);
 
-// A dictionary that lies elsewhere than in the store.
+// A model that lies elsewhere than in the store.
 gn_status replay_writer_adopt(replay_writer *writer, uint32_t id, const void *bytes, size_t size);
 
-// Dictionaries there are, of ids from 1 on; and the checksums of chunks, for parts. While idle.
-uint64_t replay_writer_dictionaries(const replay_writer *writer);
+// Models there are, of ids from 1 on; and the checksums of chunks, for parts. While idle.
+uint64_t replay_writer_models(const replay_writer *writer);
 void replay_writer_contents(const replay_writer *writer, struct replay_state_parts *parts);
 
 double replay_writer_stalled(const replay_writer *writer);

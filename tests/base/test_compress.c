@@ -230,6 +230,28 @@ static void no_dictionary_without_samples(void **state)
     assert_null(none);
 }
 
+static void packed_bytes_come_back(void **state)
+{
+    (void)state;
+    unsigned char bytes[5000];
+    void *packed, *back;
+    size_t packed_size, size;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(i / 50);
+    expect_ok(gn_pack(bytes, sizeof bytes, &packed, &packed_size));
+    assert_true(packed_size < sizeof bytes / 4);
+    expect_ok(gn_unpack(packed, packed_size, &back, &size));
+    assert_int_equal(size, sizeof bytes);
+    assert_memory_equal(back, bytes, size);
+    gn_free(&back);
+    for (size_t cut = 0; cut < packed_size; cut++)
+        assert_int_equal(gn_unpack(packed, cut, &back, &size), GN_ERR_CORRUPT);
+    gn_free(&packed);
+    expect_ok(gn_pack(bytes, 0, &packed, &packed_size));
+    expect_fails(GN_ERR_CORRUPT, "must be 1 to", gn_unpack(packed, packed_size, &back, &size));
+    gn_free(&packed);
+}
+
 // Values of no input from the XXH3 specification (seed 0).
 static void sums_are_xxh3(void **state)
 {
@@ -276,4 +298,4 @@ static void a_digest_does_not_depend_on_the_blocks(void **state)
 TEST_MAIN(data_comes_back, the_same_data_gives_the_same_bytes, no_flipped_bit_gives_wrong_data,
           truncation_and_trailing_bytes_are_noticed, wrong_arguments_are_named,
           records_come_back_with_and_without_a_dictionary, no_dictionary_without_samples,
-          sums_are_xxh3, a_digest_does_not_depend_on_the_blocks)
+          packed_bytes_come_back, sums_are_xxh3, a_digest_does_not_depend_on_the_blocks)

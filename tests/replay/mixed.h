@@ -1,5 +1,5 @@
 // Buffers of every kind, drawn at random, and steps whose records are large enough to be packed:
-// floats that are alike, so that dictionaries and deltas pay. What a mixed buffer holds, a plain
+// floats that are alike, so that models and deltas pay. What a mixed buffer holds, a plain
 // one in RAM holds too: its twin.
 
 #ifndef TESTS_REPLAY_MIXED_H
@@ -19,8 +19,8 @@ static inline mixed mixed_draw(test_rng *rng, uint64_t i)
 {
     mixed self;
     self.config = feed_config(0, 64 + (int64_t)test_rng_below(rng, 40), i % 4 != 0);
-    self.config.codec = REPLAY_RAM + (int)(i % 5);
-    self.config.durability = (int)(i / 5 % 3);
+    self.config.codec = REPLAY_RAM + (int)(i % 6);
+    self.config.durability = (int)(i / 6 % 3);
     self.config.priority = test_rng_below(rng, 3) == 0 ? REPLAY_RANK : REPLAY_PROPORTIONAL;
     self.config.quantize =
         (int64_t)(test_rng_below(rng, 4) == 0 ? 8 + 8 * test_rng_below(rng, 2) : 0);

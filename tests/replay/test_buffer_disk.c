@@ -267,7 +267,7 @@ static void digest_database(MDB_txn *txn, MDB_dbi database, gn_digest *digest)
 // All entries of a store, as mdb_dump would list them.
 static void digest_store(const char *folder, char ret_text[33])
 {
-    static const char *const names[] = { "about", "body", "chunk", "dictionary", "generation" };
+    static const char *const names[] = { "about", "body", "chunk", "model", "generation" };
     enum { NAMES = sizeof names / sizeof *names };
     MDB_env *env;
     MDB_txn *txn;

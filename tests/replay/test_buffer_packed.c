@@ -6,7 +6,7 @@
 #include "replay/buffer_internal.h"
 #include "tests/replay/packed_twin.h"
 
-enum { BATCH = 24, HORIZONS = 3, CODECS = 6 };
+enum { BATCH = 24, HORIZONS = 3, CODECS = 7 };
 
 typedef struct packed_case {
     int codec;
@@ -270,21 +270,22 @@ static void quantised_records_come_back_the_same_wherever_they_lie(void **state)
     run_cases(true, 16, 2);
 }
 
-static void records_coded_with_dictionaries_do_too(void **state)
+static void records_coded_with_models_do_too(void **state)
 {
     (void)state;
     for (int disk = 0; disk < 2; disk++)
-        for (uint64_t seed = 0; seed < 3; seed++) {
-            packed_case of = { REPLAY_ZSTD_DICT, disk, 4, 1, 64, 0, 230 };
+        for (uint64_t seed = 0; seed < 4; seed++) {
+            int codec = seed % 2 ? REPLAY_PATCH : REPLAY_ZSTD_DICT;
+            packed_case of = { codec, disk, 4, 1, 64, 0, 230 };
             run_case(&of, seed);
             remember(&the_run); // its writer has nothing left to do
-            assert_true(replay_writer_dictionaries(the_run.packed->writer) > 0);
+            assert_true(replay_writer_models(the_run.packed->writer) > 0);
             go_back(&the_run);
             draw_and_learn(&the_run);
             close_run(&the_run);
         }
 }
 
-TEST_MAIN(records_coded_with_dictionaries_do_too, packed_in_ram_draws_what_the_twin_holds,
+TEST_MAIN(records_coded_with_models_do_too, packed_in_ram_draws_what_the_twin_holds,
           packed_on_disk_draws_what_the_twin_holds,
           quantised_records_come_back_the_same_wherever_they_lie)

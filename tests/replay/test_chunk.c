@@ -18,7 +18,7 @@ typedef struct slots {
     replay_place place[RING];
 } slots;
 
-static const replay_chunk_about about = { .contents = 77, .dictionary = 3, .body_size = 4 * RING };
+static const replay_chunk_about about = { .contents = 77, .model = 3, .body_size = 4 * RING };
 
 static replay_columns columns_of(slots *ring, bool packed)
 {
@@ -89,7 +89,7 @@ static gn_status decode(chunk_coder *coder, slots *to, size_t n, uint64_t positi
     if (status == GN_OK) {
         assert_int_equal(found.first_position, position);
         assert_int_equal(found.contents, about.contents);
-        assert_int_equal(found.dictionary, about.dictionary);
+        assert_int_equal(found.model, about.model);
         assert_int_equal(found.body_size, 4 * n);
     }
     return status;

@@ -76,10 +76,10 @@ static promise kill_a_run(const mixed *kind, const char *folder, promise from, s
     return last;
 }
 
-// ret_dictionaries: those in the store.
-static void expect_sound(const char *folder, promise last, size_t *ret_dictionaries)
+// ret_models: those in the store.
+static void expect_sound(const char *folder, promise last, size_t *ret_models)
 {
-    *ret_dictionaries = 0;
+    *ret_models = 0;
     replay_findings findings = { 0 };
     replay_verified verified = { 0 };
     gn_status status = replay_verify(folder, &findings, &verified);
@@ -90,7 +90,7 @@ static void expect_sound(const char *folder, promise last, size_t *ret_dictionar
         fail_msg("%s", findings.line[0]);
     replay_view *view;
     expect_ok(replay_view_open(&view, folder, NULL));
-    *ret_dictionaries = view->dictionaries;
+    *ret_models = view->models;
     replay_view_close(&view);
 }
 
@@ -100,7 +100,7 @@ static void promised_generations_survive_kill_9(void **state)
     enum { KINDS = 25, KILLS = 8 };
     test_rng rng = test_rng_seed(4);
     uint64_t generations = 0;
-    size_t dictionaries = 0;
+    size_t models = 0;
     for (int i = 0; i < mixed_rounds(KINDS); i++) {
         char folder[GN_PATH_SIZE];
         test_temp_folder(folder);
@@ -115,7 +115,7 @@ static void promised_generations_survive_kill_9(void **state)
                 mixed_round(&feed, twin, NULL, NULL);
             size_t there;
             expect_sound(folder, last, &there);
-            dictionaries += there;
+            models += there;
             if (last.generation == 0)
                 continue;
             replay_buffer *buffer = mixed_open(&kind, folder);
@@ -127,7 +127,7 @@ static void promised_generations_survive_kill_9(void **state)
         replay_buffer_destroy(&twin);
         test_temp_remove(folder);
     }
-    assert_true(generations > 0 && dictionaries > 0);
+    assert_true(generations > 0 && models > 0);
 }
 
 TEST_MAIN(promised_generations_survive_kill_9)

@@ -53,7 +53,7 @@ typedef struct damaged_store {
     char folder[GN_PATH_SIZE];
     uint64_t state[GENERATIONS + 1]; // checksums
     contents held[GENERATIONS + 1]; // by each generation
-    size_t dictionaries;
+    size_t models;
     uint64_t lost; // a sealed chunk of stream 0, amid the newest generation
     uint64_t body; // where its body begins in the file
 } damaged_store;
@@ -305,7 +305,7 @@ static void make_store(damaged_store *store, int codec, int64_t quantize, uint64
     replay_view *view;
     expect_ok(replay_view_open(&view, store->folder, NULL));
     assert_true(view->bodies > 0);
-    store->dictionaries = view->dictionaries;
+    store->models = view->models;
     replay_view_close(&view);
 }
 
@@ -332,21 +332,22 @@ static void write_file(const char *path, const void *bytes, size_t size)
 static void damage_is_found_and_never_a_crash_nor_silent(void **state)
 {
     (void)state;
-    enum { PAGE = 4096, META = 160, FLIPS = 160, CUTS = 15, KINDS = 4 };
+    enum { PAGE = 4096, META = 160, FLIPS = 160, CUTS = 15, KINDS = 5 };
     static const struct {
         int codec;
         int64_t quantize;
     } kinds[KINDS] = {
-        { REPLAY_NONE, 0 }, { REPLAY_ZSTD_DICT, 0 }, { REPLAY_DELTA, 0 }, { REPLAY_ZSTD_DICT, 16 }
+        { REPLAY_NONE, 0 },       { REPLAY_ZSTD_DICT, 0 }, { REPLAY_DELTA, 0 },
+        { REPLAY_ZSTD_DICT, 16 }, { REPLAY_PATCH, 0 },
     };
     static damaged_store store;
-    size_t dictionaries = 0;
+    size_t models = 0;
     for (int k = 0; k < KINDS; k++) {
         char path[GN_PATH_SIZE];
         unsigned char *whole;
         size_t size, results[2] = { 0 }; // sound, not sound
         make_store(&store, kinds[k].codec, kinds[k].quantize, 20 + (uint64_t)k);
-        dictionaries += store.dictionaries;
+        models += store.models;
         expect_ok(gn_path_join(path, store.folder, "data.mdb"));
         expect_ok(gn_file_read((void **)&whole, &size, path));
         assert_int_equal(run_child(&store), FINE);
@@ -374,7 +375,7 @@ static void damage_is_found_and_never_a_crash_nor_silent(void **state)
         gn_free(&whole);
         test_temp_remove(store.folder);
     }
-    assert_true(dictionaries > 0);
+    assert_true(models > 0);
 }
 
 // What salvage must make of slots: a naive twin, an episode at a time.
@@ -412,7 +413,7 @@ static void a_damaged_record_costs_its_chunk_at_most(void **state)
     (void)state;
     static damaged_store store;
     static contents left, expected, kept;
-    for (int codec = REPLAY_NONE; codec <= REPLAY_DELTA; codec++) {
+    for (int codec = REPLAY_NONE; codec <= REPLAY_PATCH; codec++) {
         char path[GN_PATH_SIZE], to[GN_PATH_SIZE];
         unsigned char *whole;
         size_t size, unreadable;

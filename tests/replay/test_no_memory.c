@@ -35,6 +35,7 @@ typedef struct variant {
 static const variant variants[] = {
     { REPLAY_RAM, false, 0 },      { REPLAY_RAM, true, 0 },    { REPLAY_ZSTD_DICT, false, 0 },
     { REPLAY_ZSTD_DICT, true, 0 }, { REPLAY_DELTA, true, 16 }, { REPLAY_NONE, true, 0 },
+    { REPLAY_PATCH, true, 0 },
 };
 enum { VARIANTS = sizeof variants / sizeof *variants, STEPS = 500 };
 

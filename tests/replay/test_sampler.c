@@ -23,6 +23,7 @@ typedef struct storage {
 static const storage storages[] = {
     { REPLAY_RAM, false, 0 },       { REPLAY_NONE, false, 0 }, { REPLAY_ZSTD, true, 0 },
     { REPLAY_ZSTD_DICT, false, 1 }, { REPLAY_DELTA, true, 1 }, { REPLAY_DELTA, false, 0 },
+    { REPLAY_PATCH, true, 1 },
 };
 enum { STORAGES = sizeof storages / sizeof *storages };
 

@@ -79,7 +79,8 @@ static void other_options_are_named_beside_the_stores(void **state)
     } codecs[] = { { REPLAY_RAM, "a column" },
                    { REPLAY_NONE, "none" },
                    { REPLAY_ZSTD, "zstd" },
-                   { REPLAY_DELTA, "delta" } };
+                   { REPLAY_DELTA, "delta" },
+                   { REPLAY_PATCH, "patch" } };
     for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++) {
         char part[64];
         other = kind;
@@ -230,7 +231,7 @@ static int run_on_a_full_disk(const mixed *kind, const char *folder, uint64_t ex
 static void a_full_disk_fails_adding_which_goes_on_when_there_is_room(void **state)
 {
     (void)state;
-    for (int codec = REPLAY_NONE; codec <= REPLAY_DELTA; codec++) {
+    for (int codec = REPLAY_NONE; codec <= REPLAY_PATCH; codec++) {
         char folder[GN_PATH_SIZE];
         int status;
         mixed kind = packed_kind();
