@@ -165,7 +165,7 @@ static void wrong_usage_is_two_and_failure_is_one(void **state)
         { 2, { "replay", "demo", "disk", "frames" }, "not expected here" },
         { 2, { "replay", "demo", "--replay.codec=zstd" }, "unknown flag" },
         { 1, { "replay", "demo", "n-step", "--folder", "nowhere" }, "--folder: nowhere" },
-        { 1, { "replay", "demo", "disk", "--folder", "file" }, "--folder file" },
+        { 1, { "replay", "demo", "disk", "--folder", "file" }, "--folder: file" },
         { 1, { "replay", "bench", "--folder", "nowhere" }, "--folder: nowhere" },
         { 2, { "replay", "bench", "run" }, "'run': bench works on a buffer of its own" },
         { 2, { "replay", "bench", "--codec", "lz4" }, "replay.codec: 'lz4'" },
