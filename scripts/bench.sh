@@ -10,6 +10,8 @@
 # a virtual environment per group, $GANNET_DEPS/peers-GROUP, made on first use. PEERS=all adds peers
 # that are neither the fastest nor the most used, PEERS=none leaves all of them out.
 #
+# CleanRL is on no package index: set CLEANRL to a checkout of it, else it is left out.
+#
 # Frames of games come from a random player (benchmarks/make_frames.py) and stay in
 # build/bench/frames-GAME.bin; PEERS=none uses those that are there.
 
@@ -32,6 +34,8 @@ peers()
     cat <<'END'
 cartpole  default  sb3         bench_cartpole_rlox.py
 cartpole  default  sb3         bench_cartpole_sb3.py dqn
+cartpole  default  cleanrl     peer_cartpole_cleanrl.py dqn
+cartpole  default  cleanrl     peer_cartpole_cleanrl.py c51
 cartpole  all      tianshou    bench_cartpole_tianshou.py dqn
 cartpole  all      torchrl     bench_cartpole_torchrl.py 10
 encoder   default  torch       peer_encoder.py
@@ -63,6 +67,7 @@ packages_of()
 {
     case $1 in
     ale) echo numpy==2.4.6 ale-py==0.12.1 ;;
+    cleanrl) echo numpy==1.26.4 gymnasium==0.29.1 tyro==0.9.24 tensorboard==2.20.0 ;;
     gym) echo gymnasium==1.4.0 gym-trading-env==0.3.5 gym-anytrading==2.0.0 ;;
     h5py) echo numpy==2.4.6 h5py==3.16.0 ;;
     sb3) echo numpy==2.4.6 gymnasium==1.4.0 stable-baselines3==2.9.2 sb3-contrib==2.9.2 \
@@ -215,6 +220,10 @@ run_peers()
         esac
         if [ ! -e "$path" ]; then
             say "no $path: left out"
+            continue
+        fi
+        if [ "$group" = cleanrl ] && [ -z "${CLEANRL:-}" ]; then
+            say "no checkout of CleanRL in CLEANRL: left out"
             continue
         fi
         case $arguments in

@@ -12,7 +12,9 @@ import sys
 # Regular expressions: our name; then peer, workload and metric of the same work, where {} stands
 # for the group in our name.
 SAME_WORK = [
-    (r"train\.cartpole\..*", r".*", r"CartPole-v1 1 env.*", r"env_steps_per_s"),
+    (r"train\.cartpole\.replay_.*", r".*", r"CartPole-v1 1 env.*", r"env_steps_per_s"),
+    (r"train\.cartpole\.replay_.*", r"cleanrl", r"dqn", r"train"),
+    (r"train\.cartpole\.c51", r"cleanrl", r"c51", r"train"),
     (r"env\.trading\.observe\.n1", r"gym-trading-env", r".*windows=64.*unwrapped.*", r".*"),
     (r"env\.trading\.observe\.n1", r"gym-anytrading", r".*window 64.*unwrapped.*", r".*"),
     (r"env\.trading\.observe\.n1", r"torchtrade", r".* scalar,.*step loop", r".*"),

@@ -78,7 +78,7 @@ ROWS = [
     *(Row(f"{agent} {env}", recipe(f"cleanrl-{agent}.ini", env), FIVE, bar)
       for agent, bars in PUBLISHED.items() for env, bar in bars.items()),
     *(Row(f"{agent} {env}", recipe(f"control-{agent}.ini", env), FIVE, bar)
-      for agent in ("qr-dqn", "rainbow") for env, bar in DQN_MEASURED.items()),
+      for agent in ("qr-dqn", "iqn", "rainbow") for env, bar in DQN_MEASURED.items()),
 ]
 
 
