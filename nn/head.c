@@ -57,6 +57,11 @@ size_t nn_head_target_width(const nn_head *head, uint32_t actions)
     return head->kind->target_width(head, actions);
 }
 
+bool nn_head_is_bounded(const nn_head_config *config)
+{
+    return config->kind == NN_HEAD_CATEGORICAL || config->kind == NN_HEAD_TWO_HOT;
+}
+
 bool nn_head_is_distribution(const nn_head *head)
 {
     return head->kind->distribution;

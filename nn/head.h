@@ -75,6 +75,9 @@ typedef struct nn_backup {
     const float *policy;
     const float *bonus; // [n, actions], or NULL: none
     double rescale; // 0: outputs are returns
+    // NULL: not wanted. What v_min and v_max cut off, summed over the steps: of a distribution the
+    // probability that lies more than half a gap of atoms beyond them, of a mean 1 where it does.
+    double *ret_cut;
 } nn_backup;
 
 // One batch for the loss, and where its results go.
@@ -104,6 +107,9 @@ gn_status nn_head_create(nn_head *ret_head, const nn_head_config *config);
 
 // Floats of one target, where so many actions may follow; their meaning is the head's own.
 size_t nn_head_target_width(const nn_head *head, uint32_t actions);
+
+// Whether a head's targets are cut to v_min and v_max.
+bool nn_head_is_bounded(const nn_head_config *config);
 
 // Whether outputs describe a distribution, so that other risks than the mean have a meaning. Those
 // of two-hot do not: only their mean is learned.

@@ -213,6 +213,15 @@ static void positions(const nn_head_config *config, const nn_backup *backup, siz
             ret_position[j] = (shift + discount * value[j] - first) * scale;
 }
 
+// Probability at positions too far from every atom to be part of it.
+static double cut_off(const double *position, const float *mass, size_t n)
+{
+    double sum = 0, last = (double)(n - 1) + 0.5;
+    for (size_t j = 0; j < n; j++)
+        sum += position[j] < -0.5 || position[j] > last ? mass[j] : 0;
+    return sum;
+}
+
 static void categorical_target(const nn_head *head, const nn_backup *backup, float *ret_target)
 {
     const nn_head_config *config = &head->config;
@@ -222,6 +231,7 @@ static void categorical_target(const nn_head *head, const nn_backup *backup, flo
     for (size_t j = 0; j < c.width; j++)
         value[j] = nn_output_to_return(atom(config, j), backup->rescale);
     size_t row = 0;
+    double beyond = 0;
     for (size_t i = 0; i < backup->n; i++, ret_target += c.width) {
         float sum[NN_MAX_HEAD_WIDTH], mass[NN_MAX_HEAD_WIDTH];
         memset(sum, 0, round_up(c.width) * sizeof *sum);
@@ -236,9 +246,12 @@ static void categorical_target(const nn_head *head, const nn_backup *backup, flo
                 nn_vector_store(mass + v * NN_LANES, e[v] * share);
             positions(config, backup, row, value, position);
             nn_head_project(position, mass, c.width, c.width, sum);
+            beyond += backup->ret_cut ? cut_off(position, mass, c.width) : 0;
         }
         memcpy(ret_target, sum, c.width * sizeof *ret_target);
     }
+    if (backup->ret_cut)
+        *backup->ret_cut = beyond;
 }
 
 // Of one row: x and e as of `exponentials`, t the target, S its sum.
@@ -309,6 +322,7 @@ static void two_hot_target(const nn_head *head, const nn_backup *backup, float *
     const nn_head_config *config = &head->config;
     const nn_risk mean = { .kind = NN_RISK_MEAN };
     size_t row = 0;
+    double beyond = 0, near = gap(config) / 2;
     for (size_t i = 0; i < backup->n; i++) {
         double next = 0;
         for (uint32_t a = 0; a < backup->actions; a++, row++) {
@@ -321,9 +335,12 @@ static void two_hot_target(const nn_head *head, const nn_backup *backup, float *
         }
         double y =
             nn_return_to_output(backup->reward[i] + backup->discount[i] * next, backup->rescale);
+        beyond += y < config->v_min - near || y > config->v_max + near;
         y = y < config->v_min ? config->v_min : y > config->v_max ? config->v_max : y;
         ret_target[i] = (float)y;
     }
+    if (backup->ret_cut)
+        *backup->ret_cut = beyond;
 }
 
 // Like categorical_row with a target on two atoms, whose logits are all that is read of x.

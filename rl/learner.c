@@ -320,8 +320,9 @@ static void soften(rl_learner *learner)
 }
 
 // Fills goal. ret_width: floats of a goal.
-static gn_status compute_goals(rl_learner *learner, size_t *ret_width)
+static gn_status compute_goals(rl_learner *learner, size_t *ret_width, rl_update *update)
 {
+    double cut = 0;
     const replay_batch *batch = learner->batch;
     bool munchausen = learner->agent.munchausen;
     GN_TRY(draw_noise(learner, NN_TARGET));
@@ -341,9 +342,11 @@ static gn_status compute_goals(rl_learner *learner, size_t *ret_width)
                                .discount = batch->discount,
                                .policy = learner->policy,
                                .bonus = munchausen ? learner->bonus : NULL,
-                               .rescale = learner->agent.rescale };
+                               .rescale = learner->agent.rescale,
+                               .ret_cut = &cut };
     nn_head_target(&learner->head, &backup, learner->goal);
     *ret_width = nn_head_target_width(&learner->head, backup.actions);
+    update->target_cut = cut / (double)batch->size;
     return GN_OK;
 }
 
@@ -433,7 +436,7 @@ gn_status rl_learner_update(rl_learner *learner, replay_sampler *sampler, const 
     size_t rows = learner->batch->size, goal_width = 0;
     rl_update update = { 0 };
     GN_TRY(draw_noise(learner, NN_ONLINE));
-    GN_TRY(compute_goals(learner, &goal_width));
+    GN_TRY(compute_goals(learner, &goal_width, &update));
     nn_fractions fractions = draw_fractions(learner, FRACTIONS_HERE, rows);
     GN_TRY(compute_loss(learner, fractions, goal_width, &update));
     GN_TRY(nn_model_backward(learner->model, learner->observation, learner->batch->action,

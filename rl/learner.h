@@ -40,6 +40,7 @@ typedef struct rl_update_plan {
 // What an update reports.
 typedef struct rl_update {
     double loss, gradient_norm, mean_q; // mean_q: of the chosen actions in the batch
+    double target_cut; // share of what the targets say that head.v_min and head.v_max cut off
     double half_square; // |G_b|^2 of rl/batch_size.h if it was measured, else 0; |G_B| is
                         // gradient_norm
 } rl_update;

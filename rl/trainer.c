@@ -66,7 +66,8 @@ static gn_status open_parts(rl_trainer *trainer, const gn_log *log)
     GN_TRY(rl_actor_create(&trainer->actor, config, trainer->env, trainer->learner));
     GN_TRY(gn_alloc(&trainer->action, spec->copies, sizeof *trainer->action));
     trainer->sample = gn_random_stream((uint64_t)config->run.seed, GN_RANDOM_SAMPLE, 0);
-    trainer->counters.best_metric = trainer->counters.last_loss = NAN;
+    trainer->counters.best_metric = NAN;
+    trainer->counters.last_loss = trainer->counters.last_cut = NAN;
     trainer->counters.batch = rl_batch_size_start(&config->train);
     return gn_worker_create(&trainer->worker);
 }
@@ -309,6 +310,7 @@ static gn_status learn(rl_trainer *trainer)
         counters->loss_sum += update.loss;
         counters->q_sum += update.mean_q;
         counters->norm_sum += update.gradient_norm;
+        counters->cut_sum += update.target_cut;
     }
     return GN_OK;
 }
@@ -354,11 +356,16 @@ static gn_status write_timing(rl_trainer *trainer, const rl_progress *progress)
     return GN_OK;
 }
 
+static double mean_of(double sum, uint64_t count)
+{
+    return count > 0 ? sum / (double)count : (double)NAN;
+}
+
 static gn_status write_train_line(rl_trainer *trainer)
 {
     rl_counters *counters = &trainer->counters;
     rl_progress progress = rl_trainer_progress(trainer);
-    double updates = (double)counters->loss_count;
+    uint64_t updates = counters->loss_count;
     rl_metrics *metrics = trainer->metrics;
     rl_metrics_begin(metrics, "train", counters->steps);
     rl_metrics_number(metrics, "episodes", (double)counters->episodes);
@@ -366,15 +373,18 @@ static gn_status write_train_line(rl_trainer *trainer)
     rl_metrics_number(metrics, "mean_return", progress.mean_return);
     rl_metrics_number(metrics, "epsilon", progress.epsilon);
     rl_metrics_number(metrics, "loss", progress.loss);
-    rl_metrics_number(metrics, "mean_q", updates > 0 ? counters->q_sum / updates : (double)NAN);
-    rl_metrics_number(metrics, "gradient_norm",
-                      updates > 0 ? counters->norm_sum / updates : (double)NAN);
+    rl_metrics_number(metrics, "mean_q", mean_of(counters->q_sum, updates));
+    rl_metrics_number(metrics, "gradient_norm", mean_of(counters->norm_sum, updates));
+    if (nn_head_is_bounded(&trainer->config->head)) {
+        counters->last_cut = mean_of(counters->cut_sum, updates);
+        rl_metrics_number(metrics, "target_cut", counters->last_cut);
+    }
     rl_metrics_number(metrics, "batch", (double)counters->batch.steps);
     if (trainer->config->train.batch_schedule == RL_BATCH_AUTO)
         rl_metrics_number(metrics, "noise_scale", rl_batch_size_noise_scale(&counters->batch));
     GN_TRY(write_timing(trainer, &progress));
     counters->last_loss = progress.loss;
-    counters->loss_sum = counters->q_sum = counters->norm_sum = 0;
+    counters->loss_sum = counters->q_sum = counters->norm_sum = counters->cut_sum = 0;
     counters->loss_count = 0;
     GN_TRY(rl_metrics_end(metrics));
     return rl_metrics_flush(metrics);
@@ -483,11 +493,25 @@ static void keep_last_good(rl_trainer *trainer)
                     trainer->counters.steps);
 }
 
+// Values beyond a head's range cannot be learned, and nothing else would show it.
+static void tell_of_cut(const rl_trainer *trainer)
+{
+    const double much = 0.05;
+    const nn_head_config *head = &trainer->config->head;
+    if (trainer->counters.last_cut > much)
+        gn_log_warning(trainer->hooks.log,
+                       "head.v_min %g, head.v_max %g: cut off %.0f %% of what the last targets "
+                       "say; what lies beyond is not learned",
+                       head->v_min, head->v_max, 100 * trainer->counters.last_cut);
+}
+
 gn_status rl_trainer_run(rl_trainer *trainer)
 {
     gn_status status = run_rounds(trainer);
-    if (status == GN_OK)
+    if (status == GN_OK) {
+        tell_of_cut(trainer);
         return GN_OK;
+    }
     char reason[1024];
     snprintf(reason, sizeof reason, "%s", gn_error_text());
     // The snapshot in the background may still become whole.

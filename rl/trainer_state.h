@@ -22,9 +22,9 @@ enum { RL_RETURN_WINDOW = 100 };
 typedef struct rl_counters {
     uint64_t steps, updates, episodes;
     double recent_return[RL_RETURN_WINDOW]; // ring of the last episodes' returns
-    double loss_sum, q_sum, norm_sum; // since the last line of metrics
+    double loss_sum, q_sum, norm_sum, cut_sum; // since the last line of metrics
     uint64_t loss_count;
-    double last_loss; // of that line; NaN before the first
+    double last_loss, last_cut; // of that line; NaN before the first
     double best_metric; // NaN before the first evaluation
     rl_batch_size batch;
 } rl_counters;

@@ -140,8 +140,14 @@ static void naive_row(const float *out, size_t row, double rescale, double *ret_
     }
 }
 
-// Each mass alone, by its distance from every atom.
-static void naive_categorical_target(size_t i, bool bonus, double rescale, double *ret_target)
+static bool is_cut(double y, double gap)
+{
+    return y < c.head.config.v_min - gap / 2 || y > c.head.config.v_max + gap / 2;
+}
+
+// Each mass alone, by its distance from every atom. Adds what the ends cut off to *cut.
+static void naive_categorical_target(size_t i, bool bonus, double rescale, double *ret_target,
+                                     double *cut)
 {
     double gap = (c.head.config.v_max - c.head.config.v_min) / (double)(c.width - 1);
     memset(ret_target, 0, c.width * sizeof *ret_target);
@@ -152,6 +158,7 @@ static void naive_categorical_target(size_t i, bool bonus, double rescale, doubl
             double y = c.reward[i] + c.discount[i] * (z[j] + (bonus ? c.bonus[row] : 0));
             if (rescale > 0)
                 y = nn_rescale(y, rescale);
+            *cut += is_cut(y, gap) ? c.policy[row] * p[j] : 0;
             y = fmin(fmax(y, c.head.config.v_min), c.head.config.v_max);
             for (size_t k = 0; k < c.width; k++) {
                 double atom = c.head.config.v_min + gap * (double)k;
@@ -161,7 +168,7 @@ static void naive_categorical_target(size_t i, bool bonus, double rescale, doubl
     }
 }
 
-static double naive_two_hot_target(size_t i, bool bonus, double rescale)
+static double naive_two_hot_target(size_t i, bool bonus, double rescale, double *cut)
 {
     double next = 0;
     for (size_t row = i * HEAD_ACTIONS; row < (i + 1) * HEAD_ACTIONS; row++) {
@@ -174,6 +181,7 @@ static double naive_two_hot_target(size_t i, bool bonus, double rescale)
     }
     double y = c.reward[i] + c.discount[i] * next;
     y = rescale > 0 ? nn_rescale(y, rescale) : y;
+    *cut += is_cut(y, (c.head.config.v_max - c.head.config.v_min) / (double)(c.width - 1));
     return fmin(fmax(y, c.head.config.v_min), c.head.config.v_max);
 }
 
@@ -181,6 +189,7 @@ static void targets_equal_naive_ones(void **state)
 {
     (void)state;
     nn_head_config config;
+    double most_cut = 0;
     for (int v = 0; head_case_variant(v, &config); v++) {
         if (config.kind != NN_HEAD_CATEGORICAL && config.kind != NN_HEAD_TWO_HOT)
             continue;
@@ -190,18 +199,23 @@ static void targets_equal_naive_ones(void **state)
             double rescale = way / 2 ? 0.01 : 0;
             head_case_fill(&c, &config, (uint64_t)(10 * v + way));
             nn_backup backup = head_case_backup(&c, bonus, rescale);
+            double cut, expected_cut = 0;
+            backup.ret_cut = &cut;
             nn_head_target(&c.head, &backup, c.target);
             for (size_t i = 0; i < HEAD_STEPS; i++) {
                 double expected[HEAD_WIDTH];
                 if (config.kind == NN_HEAD_CATEGORICAL)
-                    naive_categorical_target(i, bonus, rescale, expected);
+                    naive_categorical_target(i, bonus, rescale, expected, &expected_cut);
                 else
-                    expected[0] = naive_two_hot_target(i, bonus, rescale);
+                    expected[0] = naive_two_hot_target(i, bonus, rescale, &expected_cut);
                 for (size_t k = 0; k < c.target_width; k++)
                     assert_float_equal(c.target[i * c.target_width + k], expected[k], 2e-6);
             }
+            assert_float_equal(cut, expected_cut, 1e-5);
+            most_cut = fmax(most_cut, cut);
         }
     }
+    assert_true(most_cut > 0);
 }
 
 // The largest grid: positions need more than single precision.

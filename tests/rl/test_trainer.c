@@ -152,6 +152,29 @@ static void metrics_tell_what_happened(void **state)
     two_runs_close(&runs);
 }
 
+// CartPole pays 1 a step: most values are above 2, few above 40 in runs as short as these.
+static void a_range_that_is_too_narrow_is_told(void **state)
+{
+    (void)state;
+    static const char *const most[] = { "2", "40" };
+    for (int i = 0; i < 2; i++) {
+        two_runs runs;
+        gn_text told = { 0 };
+        const gn_log log = { .write = keep_line, .user = &told };
+        TWO_RUNS_OPEN(&runs, CARTPOLE, "run.agent", "c51", "head.v_min", "0", "head.v_max",
+                      most[i]);
+        expect_ok(train(runs.config, runs.b, &(rl_hooks){ .log = &log }));
+        char *text = metrics_without_timing(runs.b);
+        assert_non_null(strstr(text, "\"target_cut\":"));
+        const char *warning = "1 head.v_min 0, head.v_max 2: cut off ";
+        assert_int_equal(strstr(gn_text_data(&told), warning) != NULL, i == 0);
+        assert_int_equal(strstr(gn_text_data(&told), "cut off") != NULL, i == 0);
+        gn_free(&text);
+        gn_text_free(&told);
+        two_runs_close(&runs);
+    }
+}
+
 // The buffer of a finished run, at its last checkpoint.
 static replay_buffer *open_buffer(const two_runs *runs)
 {
@@ -354,8 +377,9 @@ static void checkpoints_are_kept_as_told(void **state)
     two_runs_close(&runs);
 }
 
-TEST_MAIN(the_same_seed_gives_the_same_bytes, several_environments_give_the_same_bytes_too,
-          refused_options_write_nothing, a_run_without_evaluation_needs_no_validation_bars,
-          rounds_allocate_nothing, metrics_tell_what_happened,
-          the_replay_holds_what_the_environments_did, no_option_of_learning_is_dead,
-          no_option_of_a_variant_is_dead, checkpoints_are_kept_as_told)
+TEST_MAIN(a_range_that_is_too_narrow_is_told, the_same_seed_gives_the_same_bytes,
+          several_environments_give_the_same_bytes_too, refused_options_write_nothing,
+          a_run_without_evaluation_needs_no_validation_bars, rounds_allocate_nothing,
+          metrics_tell_what_happened, the_replay_holds_what_the_environments_did,
+          no_option_of_learning_is_dead, no_option_of_a_variant_is_dead,
+          checkpoints_are_kept_as_told)

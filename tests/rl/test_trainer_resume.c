@@ -7,12 +7,6 @@
 
 #include "tests/rl/small_training.h"
 
-// A log that keeps what it is told.
-static void keep_line(void *user, gn_log_level level, const char *line)
-{
-    gn_text_append(user, "%d %s\n", level, line);
-}
-
 // --- interruptions
 
 static void a_run_stopped_after_every_round_ends_the_same(void **state)
