@@ -139,14 +139,6 @@ gn_status gn_queue_wait(gn_queue *queue, uint64_t ticket)
     return status;
 }
 
-gn_status gn_queue_check(gn_queue *queue)
-{
-    pthread_mutex_lock(&queue->mutex);
-    gn_status status = report(queue);
-    pthread_mutex_unlock(&queue->mutex);
-    return status;
-}
-
 uint64_t gn_queue_finished(const gn_queue *queue)
 {
     return queue->finished;

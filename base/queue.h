@@ -31,9 +31,6 @@ gn_status gn_queue_put(gn_queue *queue, void *item, uint64_t *ret_ticket);
 // Waits until the item of a ticket is finished.  Errors: those of the work, of it or one before.
 gn_status gn_queue_wait(gn_queue *queue, uint64_t ticket);
 
-// Reports a failure that nobody was told of yet, without waiting.
-gn_status gn_queue_check(gn_queue *queue);
-
 // Items finished, in the order they were put: those with tickets up to this one.
 uint64_t gn_queue_finished(const gn_queue *queue);
 
