@@ -401,7 +401,26 @@ static void wrong_arguments_are_named(void **state)
     free_chunk(&c);
 }
 
-TEST_MAIN(frames_come_back, noise_and_small_records_come_back,
+// A wall of one motive, another one in each record: thousands of patches, a few bytes for zstd.
+// Such of noise are kept as they are.
+static void what_is_too_much_to_patch_is_not(void **state)
+{
+    (void)state;
+    chunk c = make_frames(&kinds[KINDS - 1]);
+    for (size_t i = 0; i < N; i++)
+        for (size_t k = 0; k < FRAME_SIZE / 5; k++)
+            c.record[i * FRAME_SIZE + k] = (unsigned char)(k % 31 * (i + 3) + i);
+    encode(&c);
+    assert_true(c.size < N * FRAME_SIZE / 20);
+    check_round_trip(&c);
+    frames_noise(3, N, c.record, c.starts);
+    encode(&c);
+    assert_int_equal(c.size, N * FRAME_SIZE);
+    check_round_trip(&c);
+    free_chunk(&c);
+}
+
+TEST_MAIN(what_is_too_much_to_patch_is_not, frames_come_back, noise_and_small_records_come_back,
           records_at_the_edge_of_paying_come_back, noise_among_frames_comes_back,
           deltas_stay_within_their_episode, the_same_records_give_the_same_bytes,
           no_flipped_byte_gives_other_records, missing_bytes_are_noticed, wrong_places_are_refused,
