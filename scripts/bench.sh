@@ -194,7 +194,7 @@ run_ours()
     cartpole | replay | replay_commit) run "$program" --folder "$results/scratch" ;;
     env) run "$program" ${market:+--data "$market"} ;;
     replay_disk) # 10 GB of each
-        for input in MsPacman Pong Breakout catch; do
+        for input in MsPacman Pong Breakout catch chart; do
             run_frames $input
         done
         run_frames noise --codec none
