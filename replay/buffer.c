@@ -21,7 +21,7 @@ static const char *const weight_max_names[] = { "batch", "buffer", NULL };
 const gn_option replay_options[] = {
     GN_OPTION_TEXT(replay_config, path, "replay",
                    "folder of the replay store, relative to the run; none keeps steps in RAM"),
-    GN_OPTION_INT(replay_config, capacity, "100000", 2, 1e12,
+    GN_OPTION_INT(replay_config, capacity, "100000", 3, 1e12,
                   "slots over all environments: steps plus one an episode"),
     GN_OPTION_INT(replay_config, chunk, "1024", 1, 1048576,
                   "slots a chunk, at most; always below the slots of an environment"),
@@ -62,6 +62,25 @@ const gn_option replay_options[] = {
 
 // --- creating
 
+// Two steps of each stream: one may leave while the stream begins an episode and adds none.
+static gn_status check_evict_lowest(const replay_config *config, const replay_spec *spec)
+{
+    const double least = 2;
+    double stack = spec->stack ? spec->stack : 1, share = config->evict_lowest;
+    double kept = (double)(config->capacity / spec->streams) - (stack - 1);
+    if (!(share >= 0 && share <= 0.9))
+        return gn_fail(GN_ERR_CONFIG, "replay.evict_lowest: %g must be 0 to 0.9", share);
+    if (share > 0 && !config->prioritized)
+        return gn_fail(GN_ERR_CONFIG,
+                       "replay.evict_lowest: %g needs priorities (replay.prioritized)", share);
+    if (share > 0 && share * kept > kept - least)
+        return gn_fail(GN_ERR_CONFIG,
+                       "replay.evict_lowest: %g leaves fewer than 2 of the %.0f steps that "
+                       "replay.capacity keeps of each environment; must be 0 to %.4f",
+                       share, kept, fmax(0, floor((1 - least / kept) * 1e4) / 1e4));
+    return GN_OK;
+}
+
 static gn_status check_config(const replay_config *config, const replay_spec *spec)
 {
     uint32_t streams = spec->streams;
@@ -69,7 +88,8 @@ static gn_status check_config(const replay_config *config, const replay_spec *sp
         return gn_fail(GN_ERR_ARG,
                        "replay buffer of %u streams, %u bytes a record: must be above 0", streams,
                        spec->record_size);
-    int64_t least = 1 + (spec->stack ? spec->stack : 1);
+    int64_t stack = spec->stack ? spec->stack : 1;
+    int64_t least = stack + 2; // of which one is a step, also where an episode ends and one begins
     if (config->capacity / streams < least || config->capacity / streams > UINT32_MAX)
         return gn_fail(GN_ERR_CONFIG,
                        "replay.capacity: %lld leaves each of %u environments %lld slots; must be "
@@ -86,13 +106,7 @@ static gn_status check_config(const replay_config *config, const replay_spec *sp
                        config->priority_epsilon);
     if (!(config->uniform >= 0 && config->uniform < 1))
         return gn_fail(GN_ERR_CONFIG, "replay.uniform: %g must be 0 to below 1", config->uniform);
-    if (!(config->evict_lowest >= 0 && config->evict_lowest <= 0.9))
-        return gn_fail(GN_ERR_CONFIG, "replay.evict_lowest: %g must be 0 to 0.9",
-                       config->evict_lowest);
-    if (config->evict_lowest > 0 && !config->prioritized)
-        return gn_fail(GN_ERR_CONFIG,
-                       "replay.evict_lowest: %g needs priorities (replay.prioritized)",
-                       config->evict_lowest);
+    GN_TRY(check_evict_lowest(config, spec));
     if (config->quantize != 0 && config->quantize != 8 && config->quantize != 16)
         return gn_fail(GN_ERR_CONFIG, "replay.quantize: %lld must be 0, 8 or 16",
                        (long long)config->quantize);
@@ -427,9 +441,9 @@ static void take_slot(replay_buffer *buffer, uint32_t stream, uint8_t flags)
 // Their slots stay until the ring takes them: what came before and after them needs their records.
 static void evict_lowest(replay_buffer *buffer)
 {
-    double most = (1 - buffer->config.evict_lowest) * (double)(buffer->streams * buffer->sampled);
+    double all = (double)(buffer->streams * buffer->sampled);
     uint64_t slot;
-    if ((double)buffer->count <= most)
+    if ((double)buffer->count <= all - buffer->config.evict_lowest * all)
         return;
     replay_settle_weights(buffer);
     if (sum_tree_lowest(buffer->tree, &slot) != GN_OK)
