@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/training.h"
+#include "rl/option_use.h"
 #include "rl/trainer.h"
 
 static const cli_flag flags[] = {
@@ -24,7 +25,8 @@ static const char usage[] = "gannet train --data FILE | --env NAME [--agent PRES
 static const char about[] =
     "Trains an agent and writes run.ini, metrics.jsonl, checkpoints, the best weights and the "
     "replay buffer to its folder. It can be stopped at any time, also by Ctrl-C, and continued "
-    "with gannet resume. Every option below is also a key of a run file.";
+    "with gannet resume. Every option below is also a key of a run file; as a flag it is refused "
+    "where it changes nothing.";
 
 // The folder of the run: as told, or named after what is trained.
 static gn_status name_folder(const rl_config *config, const char *told, char *ret_path)
@@ -57,6 +59,7 @@ static gn_status resolve(rl_config *config, const cli_line *line)
     if (line->options == 0 && !file)
         return gn_fail(GN_ERR_ARG, "nothing to train on: pass --data FILE or --env NAME");
     GN_TRY(rl_config_resolve(config, file, line->option, line->options));
+    GN_TRY(rl_option_use_check(config, line->option, line->options));
     make_absolute(config->run.data);
     make_absolute(config->market.cache);
     return GN_OK;

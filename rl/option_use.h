@@ -1,0 +1,14 @@
+// Which options change something beside the others: a temperature does not where actions are
+// greedy. A run file may set such options, for it may serve several agents; who types one as a flag
+// expects something of it.
+
+#ifndef RL_OPTION_USE_H
+#define RL_OPTION_USE_H
+
+#include "rl/config.h"
+
+// config: resolved with these flags; flag[2i] is "section.key".
+// Errors: GN_ERR_CONFIG: a flag that changes nothing in this run; the text names it and why.
+gn_status rl_option_use_check(const rl_config *config, const char *const *flag, size_t flags);
+
+#endif
