@@ -179,7 +179,7 @@ static void run_against_twin(uint64_t seed, uint32_t streams, int64_t capacity, 
 static void uniform_buffers_do_what_the_naive_twin_does(void **state)
 {
     (void)state;
-    static const int64_t capacities[] = { 3, 4, 17, 64, 100, 3000 };
+    static const int64_t capacities[] = { 2, 3, 17, 64, 100, 3000 };
     for (size_t i = 0; i < sizeof capacities / sizeof *capacities; i++)
         run_against_twin(i, 1, capacities[i], false, REPLAY_BATCH_MAX);
     run_against_twin(20, 3, 50, false, REPLAY_BATCH_MAX);
@@ -189,7 +189,7 @@ static void uniform_buffers_do_what_the_naive_twin_does(void **state)
 static void prioritized_buffers_do_what_the_naive_twin_does(void **state)
 {
     (void)state;
-    static const int64_t capacities[] = { 3, 4, 17, 64, 100, 3000 };
+    static const int64_t capacities[] = { 2, 3, 17, 64, 100, 3000 };
     for (size_t i = 0; i < sizeof capacities / sizeof *capacities; i++)
         run_against_twin(i, 1, capacities[i], true, REPLAY_BATCH_MAX);
     run_against_twin(20, 3, 50, true, REPLAY_BUFFER_MAX);
@@ -438,9 +438,6 @@ static void calls_out_of_order_and_bad_values_are_refused(void **state)
     replay_config config = feed_config(7, 1024, false);
     expect_fails(GN_ERR_CONFIG, "replay.capacity: 7 leaves each of 4 environments 1 slots",
                  replay_buffer_create(&buffer, &config, &(replay_spec){ 4, 1, 1 }, NULL, NULL));
-    config = feed_config(5, 1024, false); // a final slot and an open one would leave no step
-    expect_fails(GN_ERR_CONFIG, "1 environments 5 slots; must be 6 to",
-                 replay_buffer_create(&buffer, &config, &(replay_spec){ 1, 1, 4 }, NULL, NULL));
     config = feed_config(10, 1024, true);
     config.alpha = -1;
     expect_fails(GN_ERR_CONFIG, "replay.alpha: -1 must be 0 to 1",
