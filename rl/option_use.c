@@ -62,12 +62,13 @@ static bool holds(const option_use *use, const char *is)
     return use->except;
 }
 
-static gn_status check_use(const rl_config *config, const option_use *use)
+static gn_status check_use(const gn_option_section *sections, const option_use *use)
 {
     const gn_option *option;
     void *value;
     gn_text is = { 0 };
-    gn_options_find(config->sections, use->other, &option, &value);
+    if (!gn_options_find(sections, use->other, &option, &value))
+        return GN_OK;
     gn_option_format(&is, option, value);
     gn_status status = gn_text_status(&is);
     if (status == GN_OK && !holds(use, gn_text_data(&is))) {
@@ -107,14 +108,19 @@ static gn_status check_environment(const rl_config *config, const char *key)
                  : GN_OK;
 }
 
+gn_status rl_option_use_check_set(const gn_option_section *sections, const char *const *flag,
+                                  size_t flags)
+{
+    for (size_t i = 0; i < flags; i++)
+        for (size_t k = 0; k < sizeof uses / sizeof *uses; k++)
+            if (strcmp(uses[k].key, flag[2 * i]) == 0)
+                GN_TRY(check_use(sections, &uses[k]));
+    return GN_OK;
+}
+
 gn_status rl_option_use_check(const rl_config *config, const char *const *flag, size_t flags)
 {
-    for (size_t i = 0; i < flags; i++) {
-        const char *key = flag[2 * i];
-        GN_TRY(check_environment(config, key));
-        for (size_t k = 0; k < sizeof uses / sizeof *uses; k++)
-            if (strcmp(uses[k].key, key) == 0)
-                GN_TRY(check_use(config, &uses[k]));
-    }
-    return GN_OK;
+    for (size_t i = 0; i < flags; i++)
+        GN_TRY(check_environment(config, flag[2 * i]));
+    return rl_option_use_check_set(config->sections, flag, flags);
 }
