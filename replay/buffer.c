@@ -43,7 +43,9 @@ static gn_status allocate(replay_buffer *buffer)
     int usual_level = level ? level : buffer->layout.packed ? RECORD_LEVEL : COLUMN_LEVEL;
     GN_TRY(gn_alloc(&buffer->stream, buffer->streams, sizeof *buffer->stream));
     GN_TRY(gn_alloc(&buffer->bounds, buffer->streams, sizeof *buffer->bounds));
-    GN_TRY(gn_alloc(&buffer->step, slots, sizeof *buffer->step));
+    gn_status status = gn_alloc(&buffer->step, slots, sizeof *buffer->step);
+    if (status != GN_OK)
+        return gn_fail_within(status, "replay.capacity: %lld", (long long)config->capacity);
     if (config->prioritized)
         GN_TRY(sum_tree_create(&buffer->tree, slots));
     if (config->prioritized && config->priority == REPLAY_RANK)

@@ -48,7 +48,7 @@ const gn_option replay_options[] = {
     GN_OPTION_REAL(replay_config, uniform, "0", 0, 0.999,
                    "share of prioritized draws that are uniform instead"),
     GN_OPTION_REAL(replay_config, evict_lowest, "0", 0, 0.9,
-                   "share of the stored steps that are not drawn any more: the lowest priorities"),
+                   "share of the steps of a full buffer that are not drawn: the lowest priorities"),
     GN_OPTION_CHOICE(replay_config, weight_max, "batch", weight_max_names,
                      "largest importance weight is 1 over the batch or over the whole buffer"),
     { 0 },

@@ -90,7 +90,10 @@ static gn_status open_parts(rl_trainer *trainer, const gn_log *log)
     const env_spec *spec = vec_env_spec(trainer->env);
     const replay_spec stored = stored_steps(spec);
     GN_TRY(check_replay(&config->replay, &stored));
-    GN_TRY(rl_learner_create(&trainer->learner, config, spec, on));
+    gn_status status = rl_learner_create(&trainer->learner, config, spec, on);
+    if (status == GN_ERR_MEMORY)
+        return gn_fail_within(status, "network.hidden, train.batch: too large for the memory");
+    GN_TRY(status);
     GN_TRY(rl_actor_create(&trainer->actor, config, trainer->env, trainer->learner));
     GN_TRY(gn_alloc(&trainer->action, spec->copies, sizeof *trainer->action));
     trainer->sample = gn_random_stream((uint64_t)config->run.seed, GN_RANDOM_SAMPLE, 0);
