@@ -43,7 +43,9 @@ static gn_status find_store(const char *path, bool needs_config, rl_config *conf
     GN_TRY(gn_path_join(file, run, "run.ini"));
     if (!gn_path_exists(file))
         return gn_fail(GN_ERR_NOT_FOUND,
-                       "%s: the run.ini that says what its records mean is not there", path);
+                       "%s: no run.ini in the folder above says what its records mean; copy the "
+                       "one of its run there",
+                       path);
     return rl_run_folder_read(run, config);
 }
 

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/training.h"
+#include "rl/option_use.h"
 #include "rl/trainer.h"
 
 static const cli_flag flags[] = {
@@ -24,7 +25,8 @@ static const char usage[] = "gannet train --data FILE | --env NAME [--agent PRES
 static const char about[] =
     "Trains an agent and writes run.ini, metrics.jsonl, checkpoints, the best weights and the "
     "replay buffer to its folder. It can be stopped at any time, also by Ctrl-C, and continued "
-    "with gannet resume. Every option below is also a key of a run file.";
+    "with gannet resume. Every option below is also a key of a run file; of a flag that changes "
+    "nothing beside the others a warning tells.";
 
 // The folder of the run: as told, or named after what is trained.
 static gn_status name_folder(const rl_config *config, const char *told, char *ret_path)
@@ -62,14 +64,14 @@ static gn_status resolve(rl_config *config, const cli_line *line)
     return GN_OK;
 }
 
-static int train(const rl_config *config, const char *folder)
+static int train(const rl_config *config, const cli_line *line, const char *folder)
 {
     rl_hooks hooks = cli_training_hooks();
     rl_trainer *trainer = NULL;
     gn_status status = rl_trainer_create(&trainer, config, folder, &hooks);
-    if (status != GN_OK)
-        return cli_fail(status);
-    int exit_status = cli_training_run(trainer, folder);
+    if (status == GN_OK)
+        status = rl_option_use_tell(config, line->option, line->options, hooks.log);
+    int exit_status = status == GN_OK ? cli_training_run(trainer, folder) : cli_fail(status);
     rl_trainer_destroy(&trainer);
     return exit_status;
 }
@@ -91,7 +93,7 @@ int cmd_train(int argc, char **argv)
             status = resolve(config, &line);
         if (status == GN_OK)
             status = name_folder(config, cli_value(&line, flags, "--out"), folder);
-        exit_status = status == GN_OK ? train(config, folder) : cli_fail(status);
+        exit_status = status == GN_OK ? train(config, &line, folder) : cli_fail(status);
     }
     rl_config_destroy(&config);
     return exit_status;

@@ -11,6 +11,7 @@
 #include "cli/replay_input.h"
 #include "cli/replay_verbs.h"
 #include "replay/sampler.h"
+#include "rl/option_use.h"
 
 enum { TIMES_MAX = 1 << 16, FLOATS_SIZE = 328, FRAME_STACK = 4, BATCH = 256, SOME = 1024 };
 
@@ -80,7 +81,9 @@ static gn_status find_input(const cli_request *request, replay_input_kind *kind)
 static gn_status check_replay(const cli_request *request, replay_input_kind input)
 {
     static const char *const of_a_run[] = { "replay.alpha_final", "replay.beta_final" };
-    const replay_config *config = request->user;
+    replay_config *config = request->user;
+    const gn_option_section set[] = { { "replay", "", replay_options, config }, { 0 } };
+    GN_TRY(rl_option_use_check_set(set, request->line.option, request->line.options));
     for (size_t i = 0; i < 2 * request->line.options; i += 2)
         for (size_t k = 0; k < sizeof of_a_run / sizeof *of_a_run; k++)
             if (strcmp(request->line.option[i], of_a_run[k]) == 0)
@@ -281,6 +284,9 @@ static gn_status build(bench_state *self, const char *folder)
     const replay_spec spec = { 1, (uint32_t)replay_input_record_size(self->input),
                                (uint32_t)options->stack };
     bool on_disk = strcmp(self->config->path, "none") != 0;
+    if (self->config->cache_mb > 0 && !replay_config_packs(self->config, &spec))
+        return gn_fail(GN_ERR_CONFIG, "replay.cache_mb: records of %u bytes are not packed",
+                       spec.record_size);
     GN_TRY(
         replay_buffer_create(&self->buffer, self->config, &spec, on_disk ? folder : NULL, "bench"));
     GN_TRY(gn_alloc(&self->priority, (size_t)options->batch, sizeof *self->priority));

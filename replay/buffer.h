@@ -74,6 +74,9 @@ extern const gn_option replay_options[];
 
 typedef struct replay_buffer replay_buffer;
 
+// Whether records of this size are packed one by one, so that replay.cache_mb means something.
+bool replay_config_packs(const replay_config *config, const replay_spec *spec);
+
 // The capacity is split evenly over the streams. folder: where the store is, NULL for RAM only;
 // owner: see replay_store_open. A store that holds generations must be rolled back to one of them
 // before anything is added; one without any starts empty.

@@ -40,11 +40,13 @@ static gn_status allocate(replay_fetcher *fetcher)
         return GN_OK;
     gn_status status =
         state_cache_create(&fetcher->cache, config->cache_bytes, config->record_size);
+    if (status == GN_OK)
+        return GN_OK;
     return status == GN_ERR_ARG
                ? gn_fail(GN_ERR_CONFIG,
                          "replay.cache_mb: %zu bytes: must hold a few records of %zu",
                          config->cache_bytes, config->record_size)
-               : status;
+               : gn_fail_within(status, "replay.cache_mb");
 }
 
 gn_status replay_fetcher_create(replay_fetcher **ret_fetcher, const replay_fetcher_config *config,

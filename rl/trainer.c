@@ -50,6 +50,32 @@ static gn_status open_environment(rl_trainer *trainer)
     return rl_config_name(config, rl_dataset_hash(trainer->dataset), trainer->name);
 }
 
+static replay_spec stored_steps(const env_spec *spec)
+{
+    return (replay_spec){ .streams = spec->copies,
+                          .record_size = (uint32_t)spec->record_size,
+                          .stack = spec->stack };
+}
+
+// Besides the records of one observation a final slot and an open one: else there is no step to
+// draw where an episode has just begun.
+static gn_status check_replay(const replay_config *replay, const replay_spec *stored)
+{
+    long long least = 2 + (stored->stack ? stored->stack : 1);
+    long long capacity = replay->capacity, slots = capacity / stored->streams;
+    if (slots < least)
+        return gn_fail(GN_ERR_CONFIG,
+                       "replay.capacity: %lld leaves each of %u environments %lld slots; must be "
+                       "%lld for each or more",
+                       capacity, stored->streams, slots, least);
+    if (replay->cache_mb > 0 && !replay_config_packs(replay, stored))
+        return gn_fail(GN_ERR_CONFIG,
+                       "replay.cache_mb: %lld: records of %u bytes are not packed (replay.codec), "
+                       "so nothing is decoded; must be 0",
+                       (long long)replay->cache_mb, stored->record_size);
+    return GN_OK;
+}
+
 // Everything that does not touch the run's folder. log: told on what the networks compute.
 static gn_status open_parts(rl_trainer *trainer, const gn_log *log)
 {
@@ -62,7 +88,12 @@ static gn_status open_parts(rl_trainer *trainer, const gn_log *log)
     GN_TRY(torch_set_threads(1));
     GN_TRY(open_environment(trainer));
     const env_spec *spec = vec_env_spec(trainer->env);
-    GN_TRY(rl_learner_create(&trainer->learner, config, spec, on));
+    const replay_spec stored = stored_steps(spec);
+    GN_TRY(check_replay(&config->replay, &stored));
+    gn_status status = rl_learner_create(&trainer->learner, config, spec, on);
+    if (status == GN_ERR_MEMORY)
+        return gn_fail_within(status, "network.hidden, train.batch: too large for the memory");
+    GN_TRY(status);
     GN_TRY(rl_actor_create(&trainer->actor, config, trainer->env, trainer->learner));
     GN_TRY(gn_alloc(&trainer->action, spec->copies, sizeof *trainer->action));
     trainer->sample = gn_random_stream((uint64_t)config->run.seed, GN_RANDOM_SAMPLE, 0);
@@ -75,13 +106,10 @@ static gn_status open_parts(rl_trainer *trainer, const gn_log *log)
 static gn_status open_buffer(rl_trainer *trainer)
 {
     const replay_config *replay = &trainer->config->replay;
-    const env_spec *spec = vec_env_spec(trainer->env);
+    const replay_spec stored = stored_steps(vec_env_spec(trainer->env));
     char path[GN_PATH_SIZE];
     trainer->on_disk = strcmp(replay->path, "none") != 0;
     GN_TRY(rl_run_folder_replay(rl_run_folder_path(trainer->folder), trainer->config, path));
-    const replay_spec stored = { .streams = spec->copies,
-                                 .record_size = (uint32_t)spec->record_size,
-                                 .stack = spec->stack };
     GN_TRY(replay_buffer_create(&trainer->buffer, replay, &stored, trainer->on_disk ? path : NULL,
                                 trainer->name));
     return replay_sampler_create(&trainer->sampler, trainer->buffer,

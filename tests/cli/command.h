@@ -164,15 +164,14 @@ static inline command_words small_train(const small_run *small, int kind, const 
     command_words words = { 0 };
     ADD_WORDS(&words, "train", "--out", folder, "--agent=dueling-dqn", "--train.batch=16",
               "--network.hidden=16", "--train.starts=100", "--train.log_every=150",
-              "--agent.target_every=100", "--eval.every=500", "--eval.episodes=2",
-              "--checkpoint.every=300", "--replay.capacity=600", "--replay.chunk=64",
-              "--train.envs=2", "--steps");
+              "--agent.target_every=100", "--eval.every=500", "--checkpoint.every=300",
+              "--replay.capacity=600", "--replay.chunk=64", "--train.envs=2", "--steps");
     if (kind == COMMAND_TRADING)
         ADD_WORDS(&words, "4000", "--data", small->data, "--market.cache", small->cache,
                   "--trading.window=4", "--trading.episode_bars=60",
                   "--features.list=return,return_4,rsi");
     else
-        ADD_WORDS(&words, "4000", "--env", "cartpole");
+        ADD_WORDS(&words, "4000", "--env", "cartpole", "--eval.episodes=2");
     return words;
 }
 

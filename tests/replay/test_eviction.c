@@ -48,7 +48,7 @@ static void the_lowest_priorities_go_first(void **state)
             replay_settle_weights(buffer);
             evicted = look(buffer, &drawn);
             assert_int_equal(drawn, replay_buffer_count(buffer));
-            assert_true((double)drawn <= (1 - shares[k]) * CAPACITY);
+            assert_true((double)drawn <= CAPACITY - shares[k] * CAPACITY);
             if (i % 10 == 0)
                 feed_train(&feed, buffer);
         }
@@ -120,5 +120,30 @@ static void what_was_given_up_stays_so_after_a_rollback(void **state)
         replay_buffer_create(&buffer, &config, &(replay_spec){ 1, FEED_RECORD, 1 }, NULL, NULL));
 }
 
+// With fewer than two steps of an environment, none would be left now and then where it begins an
+// episode.
+static void two_steps_of_each_environment_are_kept(void **state)
+{
+    (void)state;
+    replay_buffer *buffer = NULL;
+    const replay_spec spec = { 1, FEED_RECORD, 1 };
+    replay_config config = feed_config(19, 16, true);
+    config.evict_lowest = 0.9;
+    expect_fails(GN_ERR_CONFIG,
+                 "replay.evict_lowest: 0.9 leaves fewer than 2 of the 19 steps that "
+                 "replay.capacity keeps of each environment; must be 0 to 0.8947",
+                 replay_buffer_create(&buffer, &config, &spec, NULL, NULL));
+    config = feed_config(20, 16, true);
+    config.evict_lowest = 0.9;
+    step_feed feed = feed_seed(3, 1);
+    expect_ok(replay_buffer_create(&buffer, &config, &spec, NULL, NULL));
+    for (int i = 0; i < 500; i++) {
+        feed_add(&feed, buffer, 1);
+        uint64_t count = replay_buffer_count(buffer);
+        assert_true(i < 3 || count == 2 || count == 1);
+    }
+    replay_buffer_destroy(&buffer);
+}
+
 TEST_MAIN(the_lowest_priorities_go_first, which_go_is_known,
-          what_was_given_up_stays_so_after_a_rollback)
+          what_was_given_up_stays_so_after_a_rollback, two_steps_of_each_environment_are_kept)

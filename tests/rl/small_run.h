@@ -87,4 +87,10 @@ static inline void flip_byte(const char *path, size_t at)
     assert_int_equal(fclose(file), 0);
 }
 
+// Of a log that keeps what it is told in a gn_text.
+static inline void keep_line(void *user, gn_log_level level, const char *line)
+{
+    gn_text_append(user, "%d %s\n", level, line);
+}
+
 #endif

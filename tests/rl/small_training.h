@@ -62,12 +62,6 @@ static inline gn_status train(const rl_config *config, const char *folder, const
     return finish(trainer, status);
 }
 
-// Of a log that keeps what it is told in a gn_text.
-static inline void keep_line(void *user, gn_log_level level, const char *line)
-{
-    gn_text_append(user, "%d %s\n", level, line);
-}
-
 // Continues with the options the folder holds.
 static inline gn_status resume_from(const char *folder, uint64_t from, const rl_hooks *hooks)
 {

@@ -3,6 +3,7 @@
 #include "rl/config.h"
 
 #include "base/text.h"
+#include "rl/option_use.h"
 #include "tests/rl/small_run.h"
 
 static void later_sources_override_earlier_ones(void **state)
@@ -136,6 +137,54 @@ static void combinations_without_sense_are_refused(void **state)
     }
 }
 
+static void flags_that_change_nothing_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *flag[9], *part; // part: NULL where every flag changes something
+    } cases[] = {
+        { { "run.env", "cartpole", "agent.exploration", "softmax", "agent.temperature", "2" },
+          NULL },
+        { { "run.env", "cartpole", "agent.temperature", "1", "agent.exploration", "softmax" },
+          NULL },
+        { { "run.env", "cartpole", "agent.temperature", "2" },
+          "agent.temperature: changes nothing where agent.exploration is greedy; needs softmax" },
+        { { "run.env", "cartpole", "run.agent", "rainbow", "head.v_max", "100" }, NULL },
+        { { "run.env", "cartpole", "run.agent", "qr-dqn", "head.v_max", "100" },
+          "head.v_max: changes nothing where head.kind is quantile; needs categorical or two-hot" },
+        { { "run.env", "cartpole", "optimizer.decoupled", "true" },
+          "optimizer.decoupled: changes nothing where optimizer.weight_decay is 0" },
+        { { "run.env", "cartpole", "optimizer.decoupled", "true", "optimizer.weight_decay", "0.1" },
+          NULL },
+        { { "run.env", "cartpole", "run.agent", "dqn", "replay.alpha", "0.5" },
+          "replay.alpha: changes nothing where replay.prioritized is false; needs true" },
+        { { "run.env", "cartpole", "replay.priority", "rank", "replay.priority_epsilon", "0.1" },
+          "replay.priority_epsilon: changes nothing where replay.priority is rank" },
+        { { "run.env", "cartpole", "acrobot.max_steps", "9" },
+          "acrobot.max_steps: changes nothing in environment cartpole" },
+        { { "run.env", "cartpole", "split.train", "0.5" }, "in environment cartpole" },
+        { { "run.env", "trading", "split.train", "0.5", "trading.fee_bps", "1" }, NULL },
+        { { "run.env", "trading", "eval.episodes", "5" }, "in environment trading" },
+        { { "run.env", "trading", "trading.observation", "chart", "trading.window", "5" },
+          "trading.window: changes nothing where trading.observation is chart" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        rl_config *config = config_of(cases[i].flag);
+        size_t count = 0;
+        while (cases[i].flag[count])
+            count++;
+        gn_text told = { 0 };
+        const gn_log log = { .write = keep_line, .user = &told };
+        expect_ok(rl_option_use_tell(config, cases[i].flag, count / 2, &log));
+        if (cases[i].part)
+            assert_non_null(strstr(gn_text_data(&told), cases[i].part));
+        else
+            assert_int_equal(gn_text_data(&told)[0], '\0');
+        gn_text_free(&told);
+        rl_config_destroy(&config);
+    }
+}
+
 static void the_environment_comes_with_its_own_options(void **state)
 {
     (void)state;
@@ -250,8 +299,9 @@ static void a_failed_allocation_leaves_nothing_behind(void **state)
     assert_int_equal(gn_mem_live(), live);
 }
 
-TEST_MAIN(later_sources_override_earlier_ones, a_flag_replaces_the_preset_of_the_file,
-          every_preset_sets_what_it_says, an_unknown_preset_is_refused_with_the_known_ones,
-          combinations_without_sense_are_refused, the_environment_comes_with_its_own_options,
+TEST_MAIN(flags_that_change_nothing_are_told, later_sources_override_earlier_ones,
+          a_flag_replaces_the_preset_of_the_file, every_preset_sets_what_it_says,
+          an_unknown_preset_is_refused_with_the_known_ones, combinations_without_sense_are_refused,
+          the_environment_comes_with_its_own_options,
           the_name_follows_every_option_that_shapes_the_run, the_name_follows_the_data,
           a_failed_allocation_leaves_nothing_behind)

@@ -37,6 +37,20 @@ static void several_environments_give_the_same_bytes_too(void **state)
 
 // --- refusals
 
+// Of five slots four are one observation, and the newest two may be a final and an open one.
+static void a_replay_without_a_step_between_episodes_is_refused(void **state)
+{
+    (void)state;
+    rl_config *config = CONFIG_OF("run.env", "catch", "catch.stack", "4", "replay.capacity", "11",
+                                  "train.envs", "2");
+    rl_trainer *trainer = NULL;
+    expect_fails(
+        GN_ERR_CONFIG,
+        "replay.capacity: 11 leaves each of 2 environments 5 slots; must be 6 for each or more",
+        rl_trainer_create(&trainer, config, "not-made", NULL));
+    rl_config_destroy(&config);
+}
+
 static void refused_options_write_nothing(void **state)
 {
     (void)state;
@@ -53,6 +67,7 @@ static void refused_options_write_nothing(void **state)
         { "run.env", "nonsense", GN_ERR_CONFIG },
         { "replay.capacity", "2", GN_ERR_CONFIG },
         { "replay.capacity", "1e12", GN_ERR_CONFIG },
+        { "replay.cache_mb", "1", GN_ERR_CONFIG }, // 16 bytes are not packed
         { "replay.path", "/", GN_ERR_EXISTS },
         { "split.validation", "0", GN_ERR_CONFIG },
         { "split.validation", "0.126", GN_ERR_CONFIG }, // a few bars, fewer than the window
@@ -377,9 +392,9 @@ static void checkpoints_are_kept_as_told(void **state)
     two_runs_close(&runs);
 }
 
-TEST_MAIN(a_range_that_is_too_narrow_is_told, the_same_seed_gives_the_same_bytes,
-          several_environments_give_the_same_bytes_too, refused_options_write_nothing,
-          a_run_without_evaluation_needs_no_validation_bars, rounds_allocate_nothing,
-          metrics_tell_what_happened, the_replay_holds_what_the_environments_did,
-          no_option_of_learning_is_dead, no_option_of_a_variant_is_dead,
-          checkpoints_are_kept_as_told)
+TEST_MAIN(a_range_that_is_too_narrow_is_told, a_replay_without_a_step_between_episodes_is_refused,
+          the_same_seed_gives_the_same_bytes, several_environments_give_the_same_bytes_too,
+          refused_options_write_nothing, a_run_without_evaluation_needs_no_validation_bars,
+          rounds_allocate_nothing, metrics_tell_what_happened,
+          the_replay_holds_what_the_environments_did, no_option_of_learning_is_dead,
+          no_option_of_a_variant_is_dead, checkpoints_are_kept_as_told)
