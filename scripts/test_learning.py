@@ -54,6 +54,13 @@ def solve_cartpole(gannet, seed, folder):
     return gannet_eval(gannet, folder, "--episodes", str(WINDOW))["agent"]["mean_return"]
 
 
+def solve_catch(gannet, seed, folder):
+    """Mean return of greedy episodes that chose nothing, by the best weights."""
+    gannet_train(gannet, folder, "--config", ROOT / "examples/catch-pixels.ini",
+                 "--seed", str(seed))
+    return gannet_eval(gannet, folder, "--episodes", "300")["agent"]["mean_return"]
+
+
 def beat_baselines(gannet, seed, folder):
     """Total return on bars never seen, in percent, above that of the best baseline."""
     subprocess.run([ROOT / "scripts/demo.sh", str(seed), folder], check=True,
@@ -75,11 +82,16 @@ DQN_MEASURED = {"cartpole": 492.2, "acrobot": -90.9}
 ROWS = [
     Row("demo market", beat_baselines, FIVE, 0, passes=4),
     Row("control-dqn cartpole", solve_cartpole, TEN, 475, passes=9),
+    Row("pixel-dqn catch", solve_catch, FIVE, 0.9, passes=5),
     *(Row(f"{agent} {env}", recipe(f"cleanrl-{agent}.ini", env), FIVE, bar)
       for agent, bars in PUBLISHED.items() for env, bar in bars.items()),
     *(Row(f"{agent} {env}", recipe(f"control-{agent}.ini", env), FIVE, bar)
       for agent in ("qr-dqn", "iqn", "rainbow") for env, bar in DQN_MEASURED.items()),
 ]
+
+
+def figure(score):
+    return f"{score:.1f}" if abs(score) >= 10 else f"{score:.2f}"
 
 
 def child_seconds():
@@ -99,9 +111,9 @@ def judge(gannet, row):
     half = T_975[len(scores)] * statistics.stdev(scores) / len(scores) ** 0.5
     reached = sum(score >= row.bar for score in scores)
     good = reached >= row.passes if row.passes else mean >= row.bar
-    bar = f"{row.bar:.1f}" + (f" in {row.passes}" if row.passes else "")
-    each = " ".join(f"{score:.1f}" for score in scores)
-    print(f"| {row.name:20} | {mean:7.1f} ± {half:5.1f} | {bar:>10} | {'yes' if good else 'NO':7} "
+    bar = figure(row.bar) + (f" in {row.passes}" if row.passes else "")
+    each = " ".join(map(figure, scores))
+    print(f"| {row.name:20} | {figure(mean):>7} ± {half:5.2f} | {bar:>10} | {'yes' if good else 'NO':7} "
           f"| {seconds:6.1f} | {each} |", flush=True)
     return good
 
