@@ -217,6 +217,9 @@ gn_status nn_layout_create(nn_layout *ret_layout, const nn_spec *spec)
     layout.spec.width += spec->width == 0;
     GN_TRY(check_spec(&layout.spec));
     GN_TRY(build(&layout));
+    if (layout.size > NN_MAX_PARAMETERS)
+        return gn_fail(GN_ERR_CONFIG, "network: %zu parameters, at most %d are possible",
+                       layout.size, NN_MAX_PARAMETERS);
     *ret_layout = layout;
     return GN_OK;
 }

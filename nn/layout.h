@@ -23,6 +23,7 @@ enum {
     NN_MAX_HIDDEN = 8,
     NN_MAX_WIDTH = 65536,
     NN_MAX_INPUTS = 1 << 20,
+    NN_MAX_PARAMETERS = 1 << 30,
     NN_MAX_OUTPUTS = 1024, // an action
     NN_MAX_LAYERS = 48,
     NN_MAX_SLICES = 160,
@@ -122,7 +123,8 @@ typedef struct nn_layout {
 gn_status nn_spec_configure(nn_spec *spec, const nn_network_config *config);
 
 // Errors: GN_ERR_CONFIG if a width is not in 1..NN_MAX_WIDTH, the inputs are not in
-// 1..NN_MAX_INPUTS, there are too many layers, or the encoder cannot see observations like these.
+// 1..NN_MAX_INPUTS, there are too many layers or parameters, or the encoder cannot see observations
+// like these.
 gn_status nn_layout_create(nn_layout *ret_layout, const nn_spec *spec);
 
 // Floats in a slice.

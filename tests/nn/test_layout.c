@@ -111,6 +111,11 @@ static void refuses_impossible_shapes(void **state)
     expect_fails(
         GN_ERR_CONFIG, "9 hidden layers, at most 8",
         nn_layout_create(&layout, &(nn_spec){ .inputs = 1, .actions = 1, .hidden_layers = 9 }));
+    expect_fails(GN_ERR_CONFIG, "parameters, at most 1073741824 are possible",
+                 nn_layout_create(&layout, &(nn_spec){ .inputs = 1,
+                                                       .actions = 1,
+                                                       .hidden = { 65536, 65536 },
+                                                       .hidden_layers = 2 }));
 }
 
 TEST_MAIN(slices_lie_where_the_header_says, initial_parameters_are_uniform, spec_comes_from_options,
