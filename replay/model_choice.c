@@ -4,7 +4,8 @@
 
 #include "base/mem.h"
 
-enum { HIGH_WORTH = 400 }; // part of a record that a higher level has to save
+// Parts of a record that a higher level, and a dictionary instead of a book, have to save.
+enum { HIGH_WORTH = 400, DICTIONARY_WORTH = 100 };
 
 struct replay_model_choice {
     replay_model_choice_state state;
@@ -102,7 +103,9 @@ static gn_status try_halves(const replay_model_choice *self, work *w, size_t siz
     if (self->kind == REPLAY_CODEC_PATCH)
         GN_TRY(try_half(self, w, REPLAY_MODEL_BOOK, &size_book));
     *ret_kind = REPLAY_MODEL_DICTIONARY;
-    if (size_book != SIZE_MAX && (size == SIZE_MAX || size_book <= size + size / 4)) {
+    size_t worth = (w->n - w->n / 2) * self->record_size / DICTIONARY_WORTH;
+    if (size_book != SIZE_MAX &&
+        (size == SIZE_MAX || size_book <= size + size / 4 || size_book <= size + worth)) {
         *ret_kind = REPLAY_MODEL_BOOK;
         size = size_book;
     }

@@ -9,7 +9,8 @@
 // comes into use; else the chunk is encoded as before. A chunk of too few records leaves it due.
 //
 // REPLAY_CODEC_PATCH tries a book of patches and a dictionary for zstd, and takes the book unless
-// that makes the half more than a quarter larger: patches decode several times as fast.
+// that makes the half more than a quarter larger, and a record by more than 1/100 of its raw size:
+// patches decode several times as fast.
 //
 // A dictionary is made for one of two zstd levels. The higher one packs better, and then there is
 // less to decode; but where it finds nothing more than the lower one it finds it in pieces that
