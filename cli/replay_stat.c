@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "cli/replay_verbs.h"
+#include "replay/codec.h"
 #include "replay/reader.h"
 
 typedef struct spread {
@@ -89,10 +90,8 @@ static void bytes_row(gn_text *out, const char *label, uint64_t bytes)
 // How records are kept, as the option replay.codec calls it.
 static const char *codec_name(const replay_layout *layout)
 {
-    static const char *const packed[] = { "none", "zstd", "zstd-dict", "delta", "patch" };
-    if (layout->packed > sizeof packed / sizeof *packed)
-        return "unknown";
-    return layout->packed ? packed[layout->packed - 1] : "ram";
+    const char *name = layout->packed ? replay_codec_name(layout->packed - 1) : "ram";
+    return name ? name : "unknown";
 }
 
 static void records_row(gn_text *out, const summary *s)

@@ -16,6 +16,12 @@ struct replay_coder {
     replay_codec_kind kind;
 };
 
+const char *replay_codec_name(uint32_t kind)
+{
+    static const char *const names[] = { "none", "zstd", "zstd-dict", "delta", "patch" };
+    return kind < sizeof names / sizeof *names ? names[kind] : NULL;
+}
+
 gn_status replay_coder_create(replay_coder **ret_coder, replay_codec_kind kind, int level,
                               size_t record_size)
 {

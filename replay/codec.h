@@ -27,6 +27,9 @@ typedef enum replay_codec_kind {
     REPLAY_CODEC_PATCH, // patches, or zstd with a dictionary: as the model there is says
 } replay_codec_kind;
 
+// As the option replay.codec calls it; NULL where there is no such kind.
+const char *replay_codec_name(uint32_t kind);
+
 // Delta: a key record at the beginning of a chunk, at each start, and after this many records, so
 // that a key lies less than this many records back.
 enum { REPLAY_KEY_DISTANCE = 16 };

@@ -6,10 +6,10 @@
 
 #include <stdlib.h>
 
+#include "base/compress.h"
 #include "base/mem.h"
 
 enum {
-    SHARE = 32, // a book holds at most this share of its records, as GN_DICTIONARY_SHARE says
     RECORD_MIN = 64,
     SAMPLES = 16, // records that say which kind of book it becomes
     STRIDE_MAX = 1024,
@@ -76,7 +76,8 @@ static size_t count_frame_changes(const trainer *self)
 
 static gn_status choose_frames(trainer *self)
 {
-    size_t frames = self->n / SHARE, most = PATCH_FRAMES_SIZE / self->size, row_changes;
+    size_t frames = self->n / GN_DICTIONARY_SHARE, most = PATCH_FRAMES_SIZE / self->size,
+           row_changes;
     frames = frames < most ? frames : most;
     frames = frames < PATCH_NO_FRAME ? frames : PATCH_NO_FRAME - 1;
     GN_TRY(patch_book_make(&self->book, self->size, 0, frames));
@@ -167,7 +168,7 @@ gn_status patch_book_train(patch_book **ret_book, const unsigned char *record, s
                            size_t record_size)
 {
     *ret_book = NULL;
-    if (n < SHARE || record_size < RECORD_MIN || record_size > PATCH_FRAMES_SIZE)
+    if (n < GN_DICTIONARY_SHARE || record_size < RECORD_MIN || record_size > PATCH_FRAMES_SIZE)
         return GN_OK;
     trainer self = { .record = record, .n = n, .size = record_size };
     gn_status status = train(&self);

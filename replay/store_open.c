@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "replay/chunk.h"
+#include "replay/codec.h"
 #include "replay/store_check.h"
 #include "replay/store_lmdb_internal.h"
 
@@ -87,16 +88,13 @@ static gn_status compare_owner(replay_store *store, MDB_txn *txn, const char *ow
 
 static void describe_layout(char ret_text[160], const replay_stored_layout *layout)
 {
-    static const char *const packing[] = {
-        "a column", "none", "zstd", "zstd-dict", "delta", "patch"
-    };
+    const char *packing = layout->packed ? replay_codec_name(layout->packed - 1) : "a column";
     snprintf(ret_text, 160,
              "%u streams, %" PRIu64
              " slots a stream, %u slots a chunk, %u bytes a record, coded as "
              "%s, %u bits a float",
              layout->streams, layout->capacity, layout->chunk, layout->record_size,
-             layout->packed < sizeof packing / sizeof *packing ? packing[layout->packed] : "?",
-             layout->quantized);
+             packing ? packing : "?", layout->quantized);
 }
 
 static gn_status compare_layout(replay_store *store, MDB_txn *txn,
