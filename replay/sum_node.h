@@ -1,15 +1,17 @@
 // One node of the sum tree: 8 doubles in a cache line. Internal to the trees and their tests.
 //
-// Every operation exists as portable C, which is also the code of a CUDA device, and, where AVX-512
-// or AVX2 is compiled in, as vector code. All add in the same order, so they agree to the last bit
-// and a tree is the same on every machine. SUM_NODE_NO_AVX512 and SUM_NODE_PORTABLE, where defined,
-// leave out what their names say.
+// Every operation exists as portable C, here, which is also the code of a CUDA device, and, where
+// AVX-512 or AVX2 is compiled in, as vector code (replay/sum_node_avx512.h,
+// replay/sum_node_avx2.h). All add in the same order, so they agree to the last bit and a tree is
+// the same on every machine. SUM_NODE_NO_AVX512 and SUM_NODE_PORTABLE, where defined, leave out
+// what their names say.
 
 #ifndef REPLAY_SUM_NODE_H
 #define REPLAY_SUM_NODE_H
 
 #include <assert.h>
 #include <math.h>
+#include <stdalign.h>
 #include <stdint.h>
 
 #include "base/device_code.h"
@@ -23,13 +25,10 @@
 #endif
 #endif
 
-#if defined(SUM_NODE_AVX512) || defined(SUM_NODE_AVX2)
-#include <immintrin.h>
-#endif
-
 // Limits of a tree. 8^14 = 2^42 items are above the largest capacity; a weight may be so large that
 // 2^40 of them still have a finite sum.
 enum { SUM_NODE_WIDTH = 8, SUM_NODE_LEVELS_MAX = 14 };
+enum { SUM_NODE_LANES = 8 }; // draws that are looked for in a node at a time
 #define SUM_NODE_CAPACITY_MAX ((uint64_t)1 << 40)
 #define SUM_NODE_WEIGHT_MAX 1e290
 
@@ -59,21 +58,27 @@ GN_DEVICE unsigned sum_node_pick(unsigned filled, unsigned past)
 #endif
 }
 
+// Sum of the children up to each, in the order in which the vector code forms them: of the last 2,
+// then 4, then 8.
+GN_DEVICE void sum_node_prefix(double *ret_prefix, const double *child)
+{
+    const double *c = child;
+    double two[] = { c[0],        c[0] + c[1], c[1] + c[2], c[2] + c[3],
+                     c[3] + c[4], c[4] + c[5], c[5] + c[6], c[6] + c[7] };
+    double four[] = { two[0],          two[1],          two[2] + two[0], two[3] + two[1],
+                      two[4] + two[2], two[5] + two[3], two[6] + two[4], two[7] + two[5] };
+    GN_DEVICE_UNROLL
+    for (int i = 0; i < SUM_NODE_WIDTH; i++)
+        ret_prefix[i] = i < 4 ? four[i] : four[i] + four[i - 4];
+}
+
 // The child whose interval of the cumulated sums holds *x; takes what lies before it off *x.
 // Rounding may put *x past the end or between two sums that are not in order, so only children
 // above 0 are looked at, and the last of them stands in when none is left. Needs a child above 0.
 GN_DEVICE unsigned sum_node_find_portable(const double *child, double *x)
 {
-    const double *c = child;
-    // Sums of the last 2, then 4, then 8 up to each child, as the vector code forms them.
-    double two[] = { c[0],        c[0] + c[1], c[1] + c[2], c[2] + c[3],
-                     c[3] + c[4], c[4] + c[5], c[5] + c[6], c[6] + c[7] };
-    double four[] = { two[0],          two[1],          two[2] + two[0], two[3] + two[1],
-                      two[4] + two[2], two[5] + two[3], two[6] + two[4], two[7] + two[5] };
-    double prefix[] = {
-        four[0],           four[1],           four[2],           four[3],
-        four[4] + four[0], four[5] + four[1], four[6] + four[2], four[7] + four[3]
-    };
+    double prefix[SUM_NODE_WIDTH];
+    sum_node_prefix(prefix, child);
     unsigned filled = 0, past = 0;
     GN_DEVICE_UNROLL
     for (unsigned i = 0; i < SUM_NODE_WIDTH; i++) {
@@ -94,132 +99,60 @@ GN_DEVICE unsigned sum_node_find_portable(const double *child, double *x)
     return found;
 }
 
-// Sum of the children before `count`, 0 to 8, as find takes it off.
-static inline double sum_node_before(const double *child, unsigned count)
+// A node in which many draws are looked for. Rounding is taken out of the ends, so that they never
+// fall (within each half: a search in the second one is past the first), a child of 0 ends where
+// the one before it does, and from the last child above 0 on they are infinite. So the first whose
+// end is past x is the child that sum_node_find finds.
+typedef struct sum_node_intervals {
+    alignas(64) double before[SUM_NODE_WIDTH]; // sum of the children before each
+    alignas(64) double end[SUM_NODE_WIDTH];
+} sum_node_intervals;
+
+static inline void sum_node_cut_portable(const double *child, sum_node_intervals *ret)
 {
-    const double *c = child;
-    switch (count) {
-    case 0:
-        return 0;
-    case 1:
-        return c[0];
-    case 2:
-        return c[0] + c[1];
-    case 3:
-        return (c[1] + c[2]) + c[0];
-    case 4:
-        return (c[2] + c[3]) + (c[0] + c[1]);
-    case 5:
-        return ((c[3] + c[4]) + (c[1] + c[2])) + c[0];
-    case 6:
-        return ((c[4] + c[5]) + (c[2] + c[3])) + (c[0] + c[1]);
-    case 7:
-        return ((c[5] + c[6]) + (c[3] + c[4])) + ((c[1] + c[2]) + c[0]);
-    default:
-        return ((c[6] + c[7]) + (c[4] + c[5])) + ((c[2] + c[3]) + (c[0] + c[1]));
+    double prefix[SUM_NODE_WIDTH], end = -INFINITY;
+    sum_node_prefix(prefix, child);
+    unsigned last = 0;
+    for (unsigned i = 0; i < SUM_NODE_WIDTH; i++) {
+        last = child[i] > 0 ? i : last;
+        end = child[i] > 0 && prefix[i] > end ? prefix[i] : end;
+        ret->before[i] = i > 0 ? prefix[i - 1] : 0;
+        ret->end[i] = end;
     }
+    for (unsigned i = last; i < SUM_NODE_WIDTH; i++)
+        ret->end[i] = INFINITY;
 }
 
-#ifdef SUM_NODE_AVX512
-
-static inline double sum_node_total_avx512(const double *child)
+// Finds as sum_node_find does, a halving search for each x. Returns how many draws are in this
+// node. Shapes: at, x, ret_below, ret_x: [SUM_NODE_LANES]; at: nodes, ret_below: of the level
+// below.
+static inline unsigned sum_node_find_lanes_portable(const sum_node_intervals *in, uint64_t node,
+                                                    const uint64_t *at, const double *x,
+                                                    uint64_t *ret_below, double *ret_x)
 {
-    __m512d all = _mm512_load_pd(child);
-    __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(all), _mm512_extractf64x4_pd(all, 1));
-    __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-    return _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two));
+    unsigned same = 0;
+    for (int i = 0; i < SUM_NODE_LANES; i++) {
+        unsigned found = in->end[3] <= x[i] ? 4 : 0;
+        found += in->end[found + 1] <= x[i] ? 2 : 0;
+        found += in->end[found] <= x[i] ? 1 : 0;
+        same += at[i] == node;
+        ret_below[i] = node * SUM_NODE_WIDTH + found;
+        ret_x[i] = x[i] - in->before[found];
+    }
+    return same;
 }
 
-static inline double sum_node_low_avx512(const double *child)
-{
-    __m512d all = _mm512_load_pd(child);
-    __mmask8 filled = _mm512_cmp_pd_mask(all, _mm512_setzero_pd(), _CMP_GT_OQ);
-    return _mm512_reduce_min_pd(_mm512_mask_mov_pd(_mm512_set1_pd(INFINITY), filled, all));
-}
-
-// Adds to each lane the one `SHIFT` below it.
-#define SUM_NODE_ADD_SHIFTED(v, SHIFT) \
-    _mm512_add_pd(v, _mm512_castsi512_pd(_mm512_alignr_epi64( \
-                         _mm512_castpd_si512(v), _mm512_setzero_si512(), 8 - (SHIFT))))
-
-static inline unsigned sum_node_find_avx512(const double *child, double *x)
-{
-    __m512d all = _mm512_load_pd(child);
-    __m512d prefix = SUM_NODE_ADD_SHIFTED(all, 1);
-    prefix = SUM_NODE_ADD_SHIFTED(prefix, 2);
-    prefix = SUM_NODE_ADD_SHIFTED(prefix, 4);
-    unsigned filled = _mm512_cmp_pd_mask(all, _mm512_setzero_pd(), _CMP_GT_OQ);
-    unsigned past = filled & _mm512_cmp_pd_mask(prefix, _mm512_set1_pd(*x), _CMP_GT_OQ);
-    unsigned found = sum_node_pick(filled, past);
-    __m512i before = _mm512_alignr_epi64(_mm512_castpd_si512(prefix), _mm512_setzero_si512(), 7);
-    *x -= _mm512_cvtsd_f64(
-        _mm512_castsi512_pd(_mm512_permutexvar_epi64(_mm512_set1_epi64(found), before)));
-    return found;
-}
-
-#endif
-
-#ifdef SUM_NODE_AVX2
-
-static inline double sum_node_total_avx2(const double *child)
-{
-    __m256d four = _mm256_add_pd(_mm256_load_pd(child), _mm256_load_pd(child + 4));
-    __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-    return _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two));
-}
-
-static inline double sum_node_low_avx2(const double *child)
-{
-    const __m256d none = _mm256_set1_pd(INFINITY), zero = _mm256_setzero_pd();
-    __m256d low = _mm256_load_pd(child), high = _mm256_load_pd(child + 4);
-    low = _mm256_blendv_pd(none, low, _mm256_cmp_pd(low, zero, _CMP_GT_OQ));
-    high = _mm256_blendv_pd(none, high, _mm256_cmp_pd(high, zero, _CMP_GT_OQ));
-    __m256d four = _mm256_min_pd(low, high);
-    __m128d two = _mm_min_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-    return _mm_cvtsd_f64(_mm_min_pd(two, _mm_unpackhi_pd(two, two)));
-}
-
-// Bit i: child i of the eight in `low` and `high` is greater than the same of `than`.
-static inline unsigned sum_node_greater_avx2(__m256d low, __m256d high, __m256d than)
-{
-    unsigned first = (unsigned)_mm256_movemask_pd(_mm256_cmp_pd(low, than, _CMP_GT_OQ));
-    unsigned second = (unsigned)_mm256_movemask_pd(_mm256_cmp_pd(high, than, _CMP_GT_OQ));
-    return first | second << 4;
-}
-
-static inline unsigned sum_node_find_avx2(const double *child, double *x)
-{
-    const __m256d zero = _mm256_setzero_pd();
-    __m256d low = _mm256_load_pd(child), high = _mm256_load_pd(child + 4);
-    unsigned filled = sum_node_greater_avx2(low, high, zero);
-    // Each child and the one before it, then the two before those, then the four.
-    __m256d before = _mm256_permute2f128_pd(low, low, 0x08); // 0 0 l0 l1
-    __m256d low_1 = _mm256_shuffle_pd(before, low, 0x5); // 0 l0 l1 l2
-    __m256d middle = _mm256_permute2f128_pd(low, high, 0x21); // l2 l3 h0 h1
-    __m256d high_1 = _mm256_shuffle_pd(middle, high, 0x5); // l3 h0 h1 h2
-    low = _mm256_add_pd(low, low_1);
-    high = _mm256_add_pd(high, high_1);
-    before = _mm256_permute2f128_pd(low, low, 0x08);
-    middle = _mm256_permute2f128_pd(low, high, 0x21);
-    low = _mm256_add_pd(low, before);
-    high = _mm256_add_pd(_mm256_add_pd(high, middle), low);
-    unsigned past = filled & sum_node_greater_avx2(low, high, _mm256_set1_pd(*x));
-    unsigned found = sum_node_pick(filled, past);
-    double prefix[1 + SUM_NODE_WIDTH];
-    prefix[0] = 0;
-    _mm256_storeu_pd(prefix + 1, low);
-    _mm256_storeu_pd(prefix + 5, high);
-    *x -= prefix[found];
-    return found;
-}
-
-#endif
+#include "replay/sum_node_avx2.h"
+#include "replay/sum_node_avx512.h"
 
 #if defined(SUM_NODE_AVX512)
 #define sum_node_total sum_node_total_avx512
 #define sum_node_low sum_node_low_avx512
 #define sum_node_find sum_node_find_avx512
-#elif defined(SUM_NODE_AVX2)
+#define sum_node_cut sum_node_cut_avx512
+#define sum_node_find_lanes sum_node_find_lanes_avx512
+#else
+#if defined(SUM_NODE_AVX2)
 #define sum_node_total sum_node_total_avx2
 #define sum_node_low sum_node_low_avx2
 #define sum_node_find sum_node_find_avx2
@@ -227,6 +160,9 @@ static inline unsigned sum_node_find_avx2(const double *child, double *x)
 #define sum_node_total sum_node_total_portable
 #define sum_node_low sum_node_low_portable
 #define sum_node_find sum_node_find_portable
+#endif
+#define sum_node_cut sum_node_cut_portable
+#define sum_node_find_lanes sum_node_find_lanes_portable
 #endif
 
 #endif

@@ -7,15 +7,17 @@
 #include "replay/sum_tree.h"
 
 #include <math.h>
+#include <stdalign.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "replay/sum_node.h"
 
-enum { WIDTH = SUM_NODE_WIDTH, WIDTH_BITS = 3, BLOCK = 256 };
-enum { LEVELS_MAX = SUM_NODE_LEVELS_MAX };
+enum { WIDTH = SUM_NODE_WIDTH, WIDTH_BITS = 3, BLOCK = 128 };
+enum { LANES = SUM_NODE_LANES, LEVELS_MAX = SUM_NODE_LEVELS_MAX };
 _Static_assert(WIDTH == 1 << WIDTH_BITS, "an item's number, bits off, is its node's");
-enum { SAME_WAY = 3 }; // draws an entry of a level, from which on they go down to it together
+enum { CROWD = 16 }; // draws a node of a level, from which on those of a node are taken together
 static const uint64_t CAPACITY_MAX = SUM_NODE_CAPACITY_MAX;
 static const double WEIGHT_MAX = SUM_NODE_WEIGHT_MAX;
 
@@ -95,122 +97,135 @@ static void refresh_node(sum_tree *tree, int level, uint64_t node)
         sum_node_low(level == 0 ? children : tree->low[level] + node * WIDTH);
 }
 
-// Refreshes the parents of a block of entries of a level. up: [n] out, the parents' own nodes.
-static void refresh_block(sum_tree *tree, int level, uint64_t *node, size_t n)
+// Refreshes the parents above a level of n items, at most BLOCK; their lines are asked for first.
+static void refresh_above(sum_tree *tree, int level, const uint64_t *item, size_t n)
 {
+    int bits = WIDTH_BITS * (level + 1);
     for (size_t i = 0; i < n; i++) {
-        __builtin_prefetch(&tree->sum[level + 1][node[i]], 1);
-        __builtin_prefetch(&tree->low[level + 1][node[i]], 1);
+        __builtin_prefetch(&tree->sum[level + 1][item[i] >> bits], 1);
+        __builtin_prefetch(&tree->low[level + 1][item[i] >> bits], 1);
     }
     for (size_t i = 0; i < n; i++)
-        refresh_node(tree, level, node[i]);
+        refresh_node(tree, level, item[i] >> bits);
 }
 
-static void write_weights(sum_tree *tree, const uint64_t *item, const double *weight, size_t n)
+static size_t block_size(size_t first, size_t n)
 {
-    for (size_t i = 0; i < n && i < BLOCK; i++)
-        __builtin_prefetch(&tree->sum[0][item[i]], 1);
-    for (size_t i = 0; i < n; i++) {
-        if (i + BLOCK < n)
-            __builtin_prefetch(&tree->sum[0][item[i + BLOCK]], 1);
-        tree->sum[0][item[i]] = weight[i];
-    }
+    return n - first < BLOCK ? n - first : BLOCK;
 }
 
-// Level by level. A level of no more nodes than there are items is refreshed whole: the items would
-// visit its nodes several times.
+// Refreshes what is above a level of the nodes of n items. A level of no more nodes than there are
+// items is refreshed whole: the items would visit its nodes several times.
+static void refresh_level(sum_tree *tree, int level, const uint64_t *item, size_t n)
+{
+    if (tree->nodes[level] <= n)
+        for (uint64_t node = 0; node < tree->nodes[level]; node++)
+            refresh_node(tree, level, node);
+    else
+        for (size_t first = 0; first < n; first += BLOCK)
+            refresh_above(tree, level, item + first, block_size(first, n));
+}
+
+// Writes a block of weights after the other and, unless most leaves' nodes are met, refreshes the
+// parents of each while its leaves are at hand. The other levels follow one by one.
 gn_status sum_tree_set(sum_tree *tree, const uint64_t *item, const double *weight, size_t n)
 {
     GN_TRY(check_items(tree, item, weight, n));
-    write_weights(tree, item, weight, n);
-    for (int level = 0; level + 1 < tree->levels; level++) {
-        if (tree->nodes[level] <= n) {
-            for (uint64_t i = 0; i < tree->nodes[level]; i++)
-                refresh_node(tree, level, i);
-            continue;
+    bool by_block = tree->levels > 1 && tree->nodes[0] > n;
+    for (size_t i = 0; i < n && i < BLOCK; i++)
+        __builtin_prefetch(&tree->sum[0][item[i]], 1);
+    for (size_t first = 0; first < n; first += BLOCK) {
+        size_t end = first + block_size(first, n);
+        for (size_t i = first; i < end; i++) {
+            if (i + BLOCK < n)
+                __builtin_prefetch(&tree->sum[0][item[i + BLOCK]], 1);
+            tree->sum[0][item[i]] = weight[i];
         }
-        for (size_t first = 0; first < n; first += BLOCK) {
-            uint64_t node[BLOCK];
-            size_t count = n - first < BLOCK ? n - first : BLOCK;
-            for (size_t i = 0; i < count; i++)
-                node[i] = item[first + i] >> (WIDTH_BITS * (level + 1));
-            refresh_block(tree, level, node, count);
-        }
+        if (by_block)
+            refresh_above(tree, 0, item + first, end - first);
     }
+    for (int level = by_block ? 1 : 0; level + 1 < tree->levels; level++)
+        refresh_level(tree, level, item, n);
     return GN_OK;
 }
 
 // --- finding
 
-// Takes the items of a block down from a level to the leaves, one level at a time.
-static void descend_block(const sum_tree *tree, int top, uint64_t *item, double *x, size_t n)
+// A block of draws on their way down. LANES are written at a time: those that belong to another
+// node, or to none, are written again by what follows.
+typedef struct draws {
+    alignas(64) uint64_t node[BLOCK + LANES]; // of the level; NO_NODE after the last
+    alignas(64) double x[BLOCK + LANES]; // what is left of the sum to go
+} draws;
+static const uint64_t NO_NODE = UINT64_MAX;
+
+static void end_draws(draws *at, size_t n)
 {
-    for (int level = top; level >= 0; level--) {
-        const double *sum = tree->sum[level], *below = level ? tree->sum[level - 1] : sum;
-        for (size_t i = 0; i < n; i++) {
-            item[i] = item[i] * WIDTH + sum_node_find(sum + item[i] * WIDTH, &x[i]);
-            if (level > 0)
-                __builtin_prefetch(below + item[i] * WIDTH);
+    for (size_t i = n; i < n + LANES; i++) {
+        at->node[i] = NO_NODE;
+        at->x[i] = 0;
+    }
+}
+
+// Takes ascending draws down a level, neighbours in the same node together. As they ascend, so do
+// their nodes: those of a node are in a row.
+static void descend_together(const double *sum, const draws *at, size_t n, draws *ret_below)
+{
+    for (size_t i = 0; i < n;) {
+        uint64_t node = at->node[i];
+        sum_node_intervals in;
+        sum_node_cut(sum + node * WIDTH, &in);
+        unsigned same;
+        for (;; i += LANES) {
+            same = sum_node_find_lanes(&in, node, at->node + i, at->x + i, ret_below->node + i,
+                                       ret_below->x + i);
+            if (same < LANES)
+                break;
         }
+        i += same;
     }
+    end_draws(ret_below, n);
 }
 
-// The way down to a node, for draws that follow each other closely: as long as what is left of x at
-// each level stays below `end`, the next draw goes the same way, and only `before` is taken off.
-typedef struct tree_path {
-    double x; // of the last draw; larger ones may go the same way
-    int bottom; // the lowest level of the path
-    uint64_t item[LEVELS_MAX]; // child taken at each level
-    double before[LEVELS_MAX], end[LEVELS_MAX];
-} tree_path;
-
-// Follows the path as far as it holds and searches anew below. Returns the child at the bottom
-// level and leaves in *x what is left; the very same as descend_block finds.
-static uint64_t follow_path(const sum_tree *tree, tree_path *path, double *x)
+// Takes draws down a level one by one. `below` is the next level, NULL after the last.
+static void descend_each(const double *sum, draws *at, size_t n, const double *below)
 {
-    int level = tree->levels - 1;
-    bool ascends = *x >= path->x, same = ascends;
-    double left_over = path->x = *x;
-    for (int i = level; i >= path->bottom; i--) { // one branch for all levels: most hold
-        same &= left_over < path->end[i];
-        left_over -= path->before[i];
-    }
-    if (same) {
-        *x = left_over;
-        return path->item[path->bottom];
-    }
-    while (ascends && level >= path->bottom && *x < path->end[level]) {
-        *x -= path->before[level];
-        level--;
-    }
-    for (; level >= path->bottom; level--) {
-        uint64_t node = level + 1 < tree->levels ? path->item[level + 1] : 0;
-        const double *child = tree->sum[level] + node * WIDTH;
-        double left = *x;
-        unsigned found = sum_node_find(child, &left);
-        path->item[level] = node * WIDTH + found;
-        path->before[level] = sum_node_before(child, found);
-        path->end[level] = sum_node_before(child, found + 1);
-        if (!(*x < path->end[level])) // rounding: the last one stood in
-            path->end[level] = -INFINITY;
-        *x = left;
-    }
-    return path->item[path->bottom];
-}
-
-// Few of many items: each way down is another one. Many: their ways are the same but for the last
-// levels.
-static void find_block(const sum_tree *tree, const double *u, size_t n, double total,
-                       tree_path *path, uint64_t *ret_item)
-{
-    double x[BLOCK];
     for (size_t i = 0; i < n; i++) {
-        x[i] = u[i] * total;
-        ret_item[i] = path ? follow_path(tree, path, &x[i]) : 0;
-        if (path)
-            __builtin_prefetch(tree->sum[path->bottom - 1] + ret_item[i] * WIDTH);
+        at->node[i] = at->node[i] * WIDTH + sum_node_find(sum + at->node[i] * WIDTH, &at->x[i]);
+        if (below)
+            __builtin_prefetch(below + at->node[i] * WIDTH);
     }
-    descend_block(tree, path ? path->bottom - 1 : tree->levels - 1, ret_item, x, n);
+}
+
+static bool ascends(const double *u, size_t n)
+{
+    unsigned falls = 0;
+    for (size_t i = 1; i < n; i++)
+        falls += u[i] < u[i - 1];
+    return falls == 0;
+}
+
+// `crowded` is the lowest level whose nodes have many draws each.
+static void find_block(const sum_tree *tree, const double *u, size_t n, double total, int crowded,
+                       uint64_t *ret_item)
+{
+    draws block[2], *at = &block[0], *next = &block[1];
+    for (size_t i = 0; i < n; i++) {
+        at->node[i] = 0;
+        at->x[i] = u[i] * total;
+    }
+    end_draws(at, n);
+    int level = tree->levels - 1;
+    if (ascends(u, n))
+        for (; level >= crowded; level--) {
+            descend_together(tree->sum[level], at, n, next);
+            draws *spare = at;
+            at = next;
+            next = spare;
+        }
+    for (; level >= 0; level--)
+        descend_each(tree->sum[level], at, n, level > 0 ? tree->sum[level - 1] : NULL);
+    memcpy(ret_item, at->node, n * sizeof *ret_item);
 }
 
 gn_status sum_tree_find(const sum_tree *tree, const double *u, size_t n, uint64_t *ret_item,
@@ -220,14 +235,11 @@ gn_status sum_tree_find(const sum_tree *tree, const double *u, size_t n, uint64_
     if (!(total > 0))
         return gn_fail(GN_ERR_EMPTY, "sum tree: all %llu weights are 0",
                        (unsigned long long)tree->capacity);
-    tree_path path = { .x = INFINITY };
-    // The lowest level of fewer entries than draws; the top one has the root's children.
-    while (path.bottom < tree->levels && tree->nodes[path.bottom] * WIDTH > n / SAME_WAY)
-        path.bottom++;
-    bool shared = path.bottom > 0 && path.bottom + 1 < tree->levels;
+    int crowded = 0;
+    while (crowded < tree->levels && tree->nodes[crowded] > n / CROWD)
+        crowded++;
     for (size_t i = 0; i < n; i += BLOCK)
-        find_block(tree, u + i, n - i < BLOCK ? n - i : BLOCK, total, shared ? &path : NULL,
-                   ret_item + i);
+        find_block(tree, u + i, block_size(i, n), total, crowded, ret_item + i);
     for (size_t i = 0; ret_weight && i < n; i++)
         ret_weight[i] = tree->sum[0][ret_item[i]];
     return GN_OK;

@@ -2,7 +2,8 @@
 # Runs benchmarks and the peers they are compared with, all on one core with one thread, and prints
 # their ratios.
 #
-#     scripts/bench.sh [NAME...]      NAME is benchmarks/bench_NAME.c, if there; default: all
+#     scripts/bench.sh [NAME...]      NAME is benchmarks/bench_NAME.c or replay_memory; default: all
+#                                     that have peers
 #
 # JSON lines are appended to build/bench/NAME.jsonl; the table shows the newest figures there. The
 # scripts of the peers are benchmarks/peer_*.py, and others in peers/ of $GANNET_SHARED (default
@@ -251,6 +252,20 @@ mkdir -p "$results"
 market=$shared/data/btcusd-1h.csv
 [ -e "$market" ] || market=
 all="cartpole encoder env replay replay_tree replay_disk replay_memory replay_commit update"
+others=
+for file in benchmarks/bench_*.c; do
+    name=${file#benchmarks/bench_} name=${name%.c}
+    case " $all " in *" $name "*) ;; *) others="$others $name" ;; esac
+done
+for name; do
+    case " $all$others " in
+    *" $name "*) ;;
+    *)
+        say "there is no benchmark $name; there are $all and, without peers,$others"
+        exit 2
+        ;;
+    esac
+done
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
 for name; do

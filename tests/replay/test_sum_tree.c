@@ -104,7 +104,8 @@ static void never_finds_weight_0_whatever_the_rounding(void **state)
     sum_tree_destroy(&tree);
 }
 
-// Draws of a large batch share their way down; each must end where it would alone, in order or not.
+// Draws of a large batch that ascend share their way down; each must end where it would alone, in
+// order, nearly or not at all.
 static void a_large_batch_finds_what_each_draw_finds_alone(void **state)
 {
     (void)state;
@@ -114,17 +115,18 @@ static void a_large_batch_finds_what_each_draw_finds_alone(void **state)
     test_rng rng = test_rng_seed(12);
     sum_tree *tree;
     expect_ok(sum_tree_create(&tree, N));
-    for (int round = 0; round < 6; round++) {
+    for (int round = 0; round < 12; round++) {
         for (size_t i = 0; i < N; i++) { // every sum rounds, and many children are 0
             item[i] = i;
             bool some = test_rng_below(&rng, 3) == 0;
-            weight[i] = some ? exp((round % 3) * 12 * test_rng_unit(&rng)) : 0;
+            weight[i] = some ? exp((round % 4) * 12 * test_rng_unit(&rng)) : 0;
         }
         expect_ok(sum_tree_set(tree, item, weight, N));
         for (size_t i = 0; i < DRAWS; i++) {
-            bool in_order = round % 2 == 0 && test_rng_below(&rng, 50) > 0;
+            bool in_order = round % 3 == 0 || (round % 3 == 1 && test_rng_below(&rng, 99) > 0);
             u[i] = in_order ? ((double)i + test_rng_unit(&rng)) / DRAWS : test_rng_unit(&rng);
         }
+        u[0] = 0;
         u[DRAWS - 1] = 1; // what rounding may make of the last one
         expect_ok(sum_tree_find(tree, u, DRAWS, together, together_weight));
         for (size_t i = 0; i < DRAWS; i++) {
@@ -215,7 +217,35 @@ typedef struct node_code {
     double (*total)(const double *child);
     double (*low)(const double *child);
     unsigned (*find)(const double *child, double *x);
+    void (*cut)(const double *child, sum_node_intervals *ret);
+    unsigned (*find_lanes)(const sum_node_intervals *in, uint64_t node, const uint64_t *at,
+                           const double *x, uint64_t *ret_below, double *ret_x);
 } node_code;
+
+// Of eight draws `same` are in node 77; what each finds there is what it finds alone.
+static void expect_lanes_agree(const node_code *code, const double *child, double total,
+                               test_rng *rng)
+{
+    enum { NODE = 77, LANES = SUM_NODE_LANES };
+    uint64_t at[LANES], below[LANES];
+    double x[LANES], left[LANES];
+    size_t same = 1 + test_rng_below(rng, LANES);
+    for (size_t i = 0; i < LANES; i++) {
+        at[i] = i < same ? NODE : NODE + 1;
+        x[i] = 1.1 * test_rng_unit(rng) * total;
+    }
+    double prefix[SUM_NODE_WIDTH];
+    sum_node_prefix(prefix, child);
+    x[test_rng_below(rng, LANES)] = prefix[test_rng_below(rng, SUM_NODE_WIDTH)]; // an end itself
+    sum_node_intervals intervals;
+    code->cut(child, &intervals);
+    assert_int_equal(code->find_lanes(&intervals, NODE, at, x, below, left), same);
+    for (size_t i = 0; i < LANES; i++) {
+        unsigned alone = sum_node_find_portable(child, &x[i]);
+        assert_int_equal(below[i], NODE * SUM_NODE_WIDTH + alone);
+        assert_true(left[i] == x[i]);
+    }
+}
 
 static void expect_agreement(const node_code *code)
 {
@@ -229,12 +259,12 @@ static void expect_agreement(const node_code *code)
         double total = sum_node_total_portable(child);
         assert_true(code->total(child) == total);
         assert_true(code->low(child) == sum_node_low_portable(child));
-        double x = 1.1 * test_rng_unit(&rng) * total, y = x, z = x;
+        double x = 1.1 * test_rng_unit(&rng) * total, y = x;
         unsigned found = sum_node_find_portable(child, &x);
         assert_int_equal(code->find(child, &y), found);
         assert_true(x == y);
-        assert_true(z - sum_node_before(child, found) == x);
         assert_true(child[found] > 0);
+        expect_lanes_agree(code, child, total, &rng);
     }
 }
 
@@ -242,14 +272,16 @@ static void vector_and_portable_nodes_agree_to_the_last_bit(void **state)
 {
     (void)state;
     const node_code portable = { sum_node_total_portable, sum_node_low_portable,
-                                 sum_node_find_portable };
-    expect_agreement(&portable); // sum_node_before at least
+                                 sum_node_find_portable, sum_node_cut_portable,
+                                 sum_node_find_lanes_portable };
+    expect_agreement(&portable); // its lanes, with its own find
 #ifdef SUM_NODE_AVX512
-    expect_agreement(
-        &(node_code){ sum_node_total_avx512, sum_node_low_avx512, sum_node_find_avx512 });
+    expect_agreement(&(node_code){ sum_node_total_avx512, sum_node_low_avx512, sum_node_find_avx512,
+                                   sum_node_cut_avx512, sum_node_find_lanes_avx512 });
 #endif
 #ifdef SUM_NODE_AVX2
-    expect_agreement(&(node_code){ sum_node_total_avx2, sum_node_low_avx2, sum_node_find_avx2 });
+    expect_agreement(&(node_code){ sum_node_total_avx2, sum_node_low_avx2, sum_node_find_avx2,
+                                   sum_node_cut_portable, sum_node_find_lanes_portable });
 #endif
 }
 
