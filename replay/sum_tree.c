@@ -205,8 +205,9 @@ static bool ascends(const double *u, size_t n)
     return falls == 0;
 }
 
-// `crowded` is the lowest level whose nodes have many draws each.
-static void find_block(const sum_tree *tree, const double *u, size_t n, double total, int crowded,
+// Ascending draws go together down to where their nodes have few of them each, by what part of the
+// sum the block spans.
+static void find_block(const sum_tree *tree, const double *u, size_t n, double total,
                        uint64_t *ret_item)
 {
     draws block[2], *at = &block[0], *next = &block[1];
@@ -215,14 +216,14 @@ static void find_block(const sum_tree *tree, const double *u, size_t n, double t
         at->x[i] = u[i] * total;
     }
     end_draws(at, n);
+    double span = ascends(u, n) ? u[n - 1] - u[0] : INFINITY;
     int level = tree->levels - 1;
-    if (ascends(u, n))
-        for (; level >= crowded; level--) {
-            descend_together(tree->sum[level], at, n, next);
-            draws *spare = at;
-            at = next;
-            next = spare;
-        }
+    for (; level >= 0 && (1 + (double)tree->nodes[level] * span) * CROWD <= (double)n; level--) {
+        descend_together(tree->sum[level], at, n, next);
+        draws *spare = at;
+        at = next;
+        next = spare;
+    }
     for (; level >= 0; level--)
         descend_each(tree->sum[level], at, n, level > 0 ? tree->sum[level - 1] : NULL);
     memcpy(ret_item, at->node, n * sizeof *ret_item);
@@ -235,11 +236,8 @@ gn_status sum_tree_find(const sum_tree *tree, const double *u, size_t n, uint64_
     if (!(total > 0))
         return gn_fail(GN_ERR_EMPTY, "sum tree: all %llu weights are 0",
                        (unsigned long long)tree->capacity);
-    int crowded = 0;
-    while (crowded < tree->levels && tree->nodes[crowded] > n / CROWD)
-        crowded++;
     for (size_t i = 0; i < n; i += BLOCK)
-        find_block(tree, u + i, block_size(i, n), total, crowded, ret_item + i);
+        find_block(tree, u + i, block_size(i, n), total, ret_item + i);
     for (size_t i = 0; ret_weight && i < n; i++)
         ret_weight[i] = tree->sum[0][ret_item[i]];
     return GN_OK;
