@@ -284,9 +284,6 @@ static gn_status build(bench_state *self, const char *folder)
     const replay_spec spec = { 1, (uint32_t)replay_input_record_size(self->input),
                                (uint32_t)options->stack };
     bool on_disk = strcmp(self->config->path, "none") != 0;
-    if (self->config->cache_mb > 0 && !replay_config_packs(self->config, &spec))
-        return gn_fail(GN_ERR_CONFIG, "replay.cache_mb: records of %u bytes are not packed",
-                       spec.record_size);
     GN_TRY(
         replay_buffer_create(&self->buffer, self->config, &spec, on_disk ? folder : NULL, "bench"));
     GN_TRY(gn_alloc(&self->priority, (size_t)options->batch, sizeof *self->priority));

@@ -74,14 +74,15 @@ extern const gn_option replay_options[];
 
 typedef struct replay_buffer replay_buffer;
 
-// Whether records of this size are packed one by one, so that replay.cache_mb means something.
-bool replay_config_packs(const replay_config *config, const replay_spec *spec);
+// Checks the options for steps of `spec`: also that each stream has slots for the records of an
+// observation, a final one and an open one, and that replay.cache_mb has something to cache.
+// Errors: GN_ERR_CONFIG; GN_ERR_ARG if there is no stream or records have no bytes.
+gn_status replay_config_check(const replay_config *config, const replay_spec *spec);
 
 // The capacity is split evenly over the streams. folder: where the store is, NULL for RAM only;
 // owner: see replay_store_open. A store that holds generations must be rolled back to one of them
 // before anything is added; one without any starts empty.
-// Errors: GN_ERR_CONFIG if a stream has too few slots (2, and one a record of the stack more) or
-// more than 2^32 - 1, or an option is outside its range; GN_ERR_MEMORY; those of replay_store_open.
+// Errors: those of replay_config_check; GN_ERR_MEMORY; those of replay_store_open.
 gn_status replay_buffer_create(replay_buffer **ret_buffer, const replay_config *config,
                                const replay_spec *spec, const char *folder, const char *owner);
 void replay_buffer_destroy(replay_buffer **buffer);

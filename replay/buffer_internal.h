@@ -121,9 +121,6 @@ void replay_clear(replay_buffer *buffer);
 // Errors: GN_ERR_CORRUPT, GN_ERR_IO; then the buffer must be emptied.
 gn_status replay_load_state(replay_buffer *buffer, gn_blob *in, uint32_t *ret_end_model);
 
-// Errors: GN_ERR_CONFIG, GN_ERR_ARG.
-gn_status replay_config_check(const replay_config *config, const replay_spec *spec);
-
 // What the options come to for these records.
 replay_layout replay_config_layout(const replay_config *config, const replay_spec *spec);
 

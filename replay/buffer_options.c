@@ -15,7 +15,7 @@ static const char *const weight_max_names[] = { "batch", "buffer", NULL };
 const gn_option replay_options[] = {
     GN_OPTION_TEXT(replay_config, path, "replay",
                    "folder of the replay store, relative to the run; none keeps steps in RAM"),
-    GN_OPTION_INT(replay_config, capacity, "100000", 2, 1e12,
+    GN_OPTION_INT(replay_config, capacity, "100000", 3, 1e12,
                   "slots over all environments: steps plus one an episode"),
     GN_OPTION_INT(replay_config, chunk, "1024", 1, 1048576,
                   "slots a chunk, at most; always below the slots of an environment"),
@@ -54,59 +54,6 @@ const gn_option replay_options[] = {
     { 0 },
 };
 
-// Two steps of each stream: one may leave while the stream begins an episode and adds none.
-static gn_status check_evict_lowest(const replay_config *config, const replay_spec *spec)
-{
-    const double least = 2;
-    double stack = spec->stack ? spec->stack : 1, share = config->evict_lowest;
-    double kept = (double)(config->capacity / spec->streams) - (stack - 1);
-    if (!(share >= 0 && share <= 0.9))
-        return gn_fail(GN_ERR_CONFIG, "replay.evict_lowest: %g must be 0 to 0.9", share);
-    if (share > 0 && !config->prioritized)
-        return gn_fail(GN_ERR_CONFIG,
-                       "replay.evict_lowest: %g needs priorities (replay.prioritized)", share);
-    if (share > 0 && share * kept > kept - least)
-        return gn_fail(GN_ERR_CONFIG,
-                       "replay.evict_lowest: %g leaves fewer than 2 of the %.0f steps that "
-                       "replay.capacity keeps of each environment; must be 0 to %.4f",
-                       share, kept, fmax(0, floor((1 - least / kept) * 1e4) / 1e4));
-    return GN_OK;
-}
-
-gn_status replay_config_check(const replay_config *config, const replay_spec *spec)
-{
-    uint32_t streams = spec->streams;
-    if (streams == 0 || spec->record_size == 0)
-        return gn_fail(GN_ERR_ARG,
-                       "replay buffer of %u streams, %u bytes a record: must be above 0", streams,
-                       spec->record_size);
-    int64_t least = 1 + (spec->stack ? spec->stack : 1);
-    if (config->capacity / streams < least || config->capacity / streams > UINT32_MAX)
-        return gn_fail(GN_ERR_CONFIG,
-                       "replay.capacity: %lld leaves each of %u environments %lld slots; must be "
-                       "%lld to %u",
-                       (long long)config->capacity, streams,
-                       (long long)(config->capacity / streams), (long long)least, UINT32_MAX);
-    if (config->chunk < 1 || config->chunk > 1048576)
-        return gn_fail(GN_ERR_CONFIG, "replay.chunk: %lld must be 1 to 1048576",
-                       (long long)config->chunk);
-    if (!(config->alpha >= 0 && config->alpha <= 1))
-        return gn_fail(GN_ERR_CONFIG, "replay.alpha: %g must be 0 to 1", config->alpha);
-    if (!(config->priority_epsilon >= 0 && config->priority_epsilon <= 1))
-        return gn_fail(GN_ERR_CONFIG, "replay.priority_epsilon: %g must be 0 to 1",
-                       config->priority_epsilon);
-    if (!(config->uniform >= 0 && config->uniform < 1))
-        return gn_fail(GN_ERR_CONFIG, "replay.uniform: %g must be 0 to below 1", config->uniform);
-    GN_TRY(check_evict_lowest(config, spec));
-    if (config->quantize != 0 && config->quantize != 8 && config->quantize != 16)
-        return gn_fail(GN_ERR_CONFIG, "replay.quantize: %lld must be 0, 8 or 16",
-                       (long long)config->quantize);
-    if (config->quantize && spec->record_size % sizeof(float))
-        return gn_fail(GN_ERR_CONFIG, "replay.quantize: records of %u bytes are no floats",
-                       spec->record_size);
-    return GN_OK;
-}
-
 replay_layout replay_config_layout(const replay_config *config, const replay_spec *spec)
 {
     enum { LARGE = 1024, RAW_BYTES = 12 << 20, RAW_BYTES_MOST = 18 << 20, LEAST = 128 };
@@ -136,7 +83,62 @@ replay_layout replay_config_layout(const replay_config *config, const replay_spe
     return layout;
 }
 
-bool replay_config_packs(const replay_config *config, const replay_spec *spec)
+// Two steps of each stream: one may leave while the stream begins an episode and adds none.
+static gn_status check_evict_lowest(const replay_config *config, const replay_spec *spec)
 {
-    return replay_config_layout(config, spec).packed > 0;
+    const double least = 2;
+    double stack = spec->stack ? spec->stack : 1, share = config->evict_lowest;
+    double kept = (double)(config->capacity / spec->streams) - (stack - 1);
+    if (!(share >= 0 && share <= 0.9))
+        return gn_fail(GN_ERR_CONFIG, "replay.evict_lowest: %g must be 0 to 0.9", share);
+    if (share > 0 && !config->prioritized)
+        return gn_fail(GN_ERR_CONFIG,
+                       "replay.evict_lowest: %g needs priorities (replay.prioritized)", share);
+    if (share > 0 && share * kept > kept - least)
+        return gn_fail(GN_ERR_CONFIG,
+                       "replay.evict_lowest: %g leaves fewer than 2 of the %.0f steps that "
+                       "replay.capacity keeps of each environment; must be 0 to %.4f",
+                       share, kept, fmax(0, floor((1 - least / kept) * 1e4) / 1e4));
+    return GN_OK;
+}
+
+gn_status replay_config_check(const replay_config *config, const replay_spec *spec)
+{
+    uint32_t streams = spec->streams;
+    if (streams == 0 || spec->record_size == 0)
+        return gn_fail(GN_ERR_ARG,
+                       "replay buffer of %u streams, %u bytes a record: must be above 0", streams,
+                       spec->record_size);
+    // Besides the records of one observation a final slot and an open one: else there is no step to
+    // draw where an episode has just begun.
+    int64_t least = 2 + (spec->stack ? spec->stack : 1);
+    if (config->capacity / streams < least || config->capacity / streams > UINT32_MAX)
+        return gn_fail(GN_ERR_CONFIG,
+                       "replay.capacity: %lld leaves each of %u environments %lld slots; must be "
+                       "%lld to %u for each",
+                       (long long)config->capacity, streams,
+                       (long long)(config->capacity / streams), (long long)least, UINT32_MAX);
+    if (config->chunk < 1 || config->chunk > 1048576)
+        return gn_fail(GN_ERR_CONFIG, "replay.chunk: %lld must be 1 to 1048576",
+                       (long long)config->chunk);
+    if (!(config->alpha >= 0 && config->alpha <= 1))
+        return gn_fail(GN_ERR_CONFIG, "replay.alpha: %g must be 0 to 1", config->alpha);
+    if (!(config->priority_epsilon >= 0 && config->priority_epsilon <= 1))
+        return gn_fail(GN_ERR_CONFIG, "replay.priority_epsilon: %g must be 0 to 1",
+                       config->priority_epsilon);
+    if (!(config->uniform >= 0 && config->uniform < 1))
+        return gn_fail(GN_ERR_CONFIG, "replay.uniform: %g must be 0 to below 1", config->uniform);
+    GN_TRY(check_evict_lowest(config, spec));
+    if (config->quantize != 0 && config->quantize != 8 && config->quantize != 16)
+        return gn_fail(GN_ERR_CONFIG, "replay.quantize: %lld must be 0, 8 or 16",
+                       (long long)config->quantize);
+    if (config->quantize && spec->record_size % sizeof(float))
+        return gn_fail(GN_ERR_CONFIG, "replay.quantize: records of %u bytes are no floats",
+                       spec->record_size);
+    if (config->cache_mb > 0 && !replay_config_layout(config, spec).packed)
+        return gn_fail(GN_ERR_CONFIG,
+                       "replay.cache_mb: %lld: records of %u bytes are not packed (replay.codec), "
+                       "so nothing is decoded; must be 0",
+                       (long long)config->cache_mb, spec->record_size);
+    return GN_OK;
 }

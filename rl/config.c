@@ -390,10 +390,6 @@ gn_status rl_config_check(const rl_config *config)
                        "replay.path: '%s' is not a folder for the store alone: give a path, a name "
                        "the run does not use itself, or none",
                        config->replay.path);
-    if (config->replay.capacity / config->train.envs < 3)
-        return gn_fail(GN_ERR_CONFIG,
-                       "replay.capacity: %lld slots are fewer than 3 for each of %lld environments",
-                       (long long)config->replay.capacity, (long long)config->train.envs);
     GN_TRY(check_quantize(config, class));
     GN_TRY(check_agent(config));
     return rl_batch_size_check(&config->train, &config->optimizer);

@@ -57,25 +57,6 @@ static replay_spec stored_steps(const env_spec *spec)
                           .stack = spec->stack };
 }
 
-// Besides the records of one observation a final slot and an open one: else there is no step to
-// draw where an episode has just begun.
-static gn_status check_replay(const replay_config *replay, const replay_spec *stored)
-{
-    long long least = 2 + (stored->stack ? stored->stack : 1);
-    long long capacity = replay->capacity, slots = capacity / stored->streams;
-    if (slots < least)
-        return gn_fail(GN_ERR_CONFIG,
-                       "replay.capacity: %lld leaves each of %u environments %lld slots; must be "
-                       "%lld for each or more",
-                       capacity, stored->streams, slots, least);
-    if (replay->cache_mb > 0 && !replay_config_packs(replay, stored))
-        return gn_fail(GN_ERR_CONFIG,
-                       "replay.cache_mb: %lld: records of %u bytes are not packed (replay.codec), "
-                       "so nothing is decoded; must be 0",
-                       (long long)replay->cache_mb, stored->record_size);
-    return GN_OK;
-}
-
 // Everything that does not touch the run's folder. log: told on what the networks compute.
 static gn_status open_parts(rl_trainer *trainer, const gn_log *log)
 {
@@ -89,7 +70,7 @@ static gn_status open_parts(rl_trainer *trainer, const gn_log *log)
     GN_TRY(open_environment(trainer));
     const env_spec *spec = vec_env_spec(trainer->env);
     const replay_spec stored = stored_steps(spec);
-    GN_TRY(check_replay(&config->replay, &stored));
+    GN_TRY(replay_config_check(&config->replay, &stored));
     gn_status status = rl_learner_create(&trainer->learner, config, spec, on);
     if (status == GN_ERR_MEMORY)
         return gn_fail_within(status, "network.hidden, train.batch: too large for the memory");

@@ -184,7 +184,7 @@ static void wrong_usage_is_two_and_failure_is_one(void **state)
           "replay.alpha: changes nothing where replay.prioritized is false; needs true" },
         { 2,
           { "replay", "bench", "--codec=ram", "--replay.cache_mb=1", "--folder=scratch" },
-          "replay.cache_mb: records of 7056 bytes are not packed" },
+          "replay.cache_mb: 1: records of 7056 bytes are not packed" },
         { 2, { "replay", "bench", "--replay.quantize=8" }, "records of catch are no floats" },
         { 2, { "replay", "bench", "--batch", "0" }, "--batch 0: must be a whole number from 1" },
         { 2, { "replay", "bench", "--stack", "2x" }, "--stack 2x: must be a whole number" },

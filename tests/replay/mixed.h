@@ -24,7 +24,7 @@ static inline mixed mixed_draw(test_rng *rng, uint64_t i)
     self.config.priority = test_rng_below(rng, 3) == 0 ? REPLAY_RANK : REPLAY_PROPORTIONAL;
     self.config.quantize =
         (int64_t)(test_rng_below(rng, 4) == 0 ? 8 + 8 * test_rng_below(rng, 2) : 0);
-    self.config.cache_mb = (int64_t)test_rng_below(rng, 2);
+    self.config.cache_mb = (int64_t)test_rng_below(rng, 2) * (self.config.codec != REPLAY_RAM);
     self.spec = (replay_spec){ 1 + (uint32_t)test_rng_below(rng, 3), MIXED_RECORD,
                                test_rng_below(rng, 2) ? 4 : 1 };
     self.config.capacity = (int64_t)(self.spec.streams * (110 + test_rng_below(rng, 200)));
@@ -43,6 +43,7 @@ static inline replay_buffer *mixed_open_twin(const mixed *self)
 {
     mixed plain = *self;
     plain.config.codec = REPLAY_RAM;
+    plain.config.cache_mb = 0;
     return mixed_open(&plain, NULL);
 }
 

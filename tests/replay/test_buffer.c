@@ -179,7 +179,7 @@ static void run_against_twin(uint64_t seed, uint32_t streams, int64_t capacity, 
 static void uniform_buffers_do_what_the_naive_twin_does(void **state)
 {
     (void)state;
-    static const int64_t capacities[] = { 2, 3, 17, 64, 100, 3000 };
+    static const int64_t capacities[] = { 3, 17, 64, 100, 3000 };
     for (size_t i = 0; i < sizeof capacities / sizeof *capacities; i++)
         run_against_twin(i, 1, capacities[i], false, REPLAY_BATCH_MAX);
     run_against_twin(20, 3, 50, false, REPLAY_BATCH_MAX);
@@ -189,7 +189,7 @@ static void uniform_buffers_do_what_the_naive_twin_does(void **state)
 static void prioritized_buffers_do_what_the_naive_twin_does(void **state)
 {
     (void)state;
-    static const int64_t capacities[] = { 2, 3, 17, 64, 100, 3000 };
+    static const int64_t capacities[] = { 3, 17, 64, 100, 3000 };
     for (size_t i = 0; i < sizeof capacities / sizeof *capacities; i++)
         run_against_twin(i, 1, capacities[i], true, REPLAY_BATCH_MAX);
     run_against_twin(20, 3, 50, true, REPLAY_BUFFER_MAX);

@@ -96,7 +96,7 @@ static void the_smallest_rings_work_and_old_chunks_go(void **state)
 {
     (void)state;
     enum { RINGS = 9, GENERATIONS = 12 };
-    for (int64_t ring = 2; ring < RINGS; ring++) {
+    for (int64_t ring = 3; ring < RINGS; ring++) {
         replay_config config = feed_config(ring, 1024, true);
         char folder[GN_PATH_SIZE];
         test_temp_folder(folder);

@@ -53,17 +53,17 @@ static void open_run(double_run *run, const packed_case *of, uint64_t seed)
     run->spec = (replay_spec){ of->streams, TWIN_RECORD, of->stack };
     run->twin.streams = of->streams;
     run->twin.stack = of->stack;
-    uint64_t ring = of->stack + 1 + test_rng_below(&run->feed.rng, 40);
+    uint64_t ring = of->stack + 2 + test_rng_below(&run->feed.rng, 40);
     run->twin.ring = of->ring ? of->ring : ring;
     run->disk = of->disk;
     run->config = feed_config((int64_t)(run->twin.ring * of->streams), of->chunk, seed % 3 != 0);
     run->config.priority = seed % 3 == 1 ? REPLAY_RANK : REPLAY_PROPORTIONAL;
     run->config.durability = 2;
-    run->config.cache_mb = (int64_t)(seed % 2);
     run->config.quantize = of->quantize;
     run->config.codec = REPLAY_RAM;
     expect_ok(replay_buffer_create(&run->mirrored, &run->config, &run->spec, NULL, NULL));
     run->config.codec = of->codec;
+    run->config.cache_mb = of->codec == REPLAY_RAM ? 0 : (int64_t)(seed % 2);
     if (run->disk)
         test_temp_folder(run->folder);
     open_packed(run);

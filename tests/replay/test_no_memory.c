@@ -47,7 +47,7 @@ static mixed kind_of(const variant *of)
     self.config.quantize = of->quantize;
     self.config.priority = REPLAY_RANK;
     self.config.durability = REPLAY_DURABLE_NONE;
-    self.config.cache_mb = 1;
+    self.config.cache_mb = of->codec != REPLAY_RAM;
     self.spec = (replay_spec){ 2, MIXED_RECORD, 2 };
     return self;
 }

@@ -56,10 +56,10 @@ static void open_run(ahead_run *run, storage of, int64_t lag, uint64_t seed)
     run->random = run->same = gn_random_stream(seed, GN_RANDOM_SAMPLE, 0);
     run->config = feed_config(60, 4, true);
     run->config.durability = 2;
-    run->config.cache_mb = of.cache_mb;
     run->config.codec = REPLAY_RAM;
     expect_ok(replay_buffer_create(&run->twin, &run->config, &run->spec, NULL, NULL));
     run->config.codec = of.codec;
+    run->config.cache_mb = of.cache_mb;
     if (of.disk)
         test_temp_folder(run->folder);
     open_sampler(run);

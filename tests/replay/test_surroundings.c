@@ -85,6 +85,7 @@ static void other_options_are_named_beside_the_stores(void **state)
         char part[64];
         other = kind;
         other.config.codec = codecs[i].codec;
+        other.config.cache_mb = codecs[i].codec != REPLAY_RAM;
         snprintf(part, sizeof part, "coded as %s, 0 bits a float'", codecs[i].name);
         expect_fails(GN_ERR_STATE, both, try_open(&other, folder, "run"));
         assert_non_null(strstr(gn_error_text(), part));

@@ -109,8 +109,6 @@ static void combinations_without_sense_are_refused(void **state)
           "agent.risk: head.kind two-hot learns no distribution" },
         { { "run.env", "cartpole", "run.agent", "c51", "head.v_min", "10" },
           "head.v_min: 10 is not below head.v_max = 10" },
-        { { "run.env", "cartpole", "replay.capacity", "5", "train.envs", "3" },
-          "replay.capacity: 5 slots are fewer than 3 for each of 3 environments" },
         { { "run.env", "cartpole", "replay.quantize", "8" }, NULL },
         { { "run.env", "cartpole", "replay.quantize", "16", "replay.ahead", "5" }, NULL },
         { { "run.env", "trading", "run.data", "x.csv", "replay.quantize", "16" },
