@@ -102,7 +102,10 @@ static int report_failure(gn_status status, const rl_trainer *trainer, const cha
         fprintf(stderr, "\r\033[K");
     int exit_status = cli_fail(status);
     uint64_t step = rl_trainer_checkpoint(trainer);
-    if (step)
+    if (status == GN_ERR_CORRUPT)
+        fprintf(stderr, "gannet: training stopped; what is damaged: gannet replay verify %s\n",
+                folder);
+    else if (step)
         fprintf(stderr,
                 "gannet: training stopped; to go on from the last checkpoint: "
                 "gannet resume %s\n",
