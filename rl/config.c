@@ -396,7 +396,7 @@ gn_status rl_config_check(const rl_config *config)
                        (long long)config->replay.capacity, (long long)config->train.envs);
     GN_TRY(check_quantize(config, class));
     GN_TRY(check_agent(config));
-    return rl_batch_size_check(&config->train, &config->optimizer);
+    return rl_batch_size_check(&config->train);
 }
 
 gn_status rl_config_env(const rl_config *config, const env_class **ret_class,
