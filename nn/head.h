@@ -2,12 +2,12 @@
 // is a row of nn_head_classes; all of them have the same four operations, so that double learning,
 // dueling, n-step returns, priorities and Munchausen know nothing of the kind.
 //
-//     scalar             the mean                                          Mnih et al. 2015
-//     categorical        probabilities of fixed atoms (C51)                Bellemare et al. 2017
-//     two-hot            the same, learned from the mean alone             Schrittwieser et al.
-//     2020 quantile           values of fixed quantiles (QR-DQN)                Dabney et al. 2018
-//     implicit-quantile  values of quantiles that are drawn (IQN)          Dabney et al. 2018
-//     gaussian-mixture   weights, means, deviations of normal components   Choi et al. 2019
+//     scalar             the mean                                 Mnih et al. 2015
+//     categorical        probabilities of fixed atoms (C51)       Bellemare et al. 2017
+//     two-hot            the same, learned from the mean alone    Schrittwieser et al. 2020
+//     quantile           values of fixed quantiles (QR-DQN)       Dabney et al. 2018
+//     implicit-quantile  values of quantiles that are drawn (IQN) Dabney et al. 2018
+//     gaussian-mixture   weights, means, deviations of components Choi et al. 2019
 //
 // An action has `width` outputs, contiguous. Nothing is allocated, no function keeps a pointer.
 // Threads: any, a head is constant.

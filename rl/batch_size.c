@@ -21,22 +21,10 @@ uint64_t rl_batch_size_largest(const rl_train_config *train)
     return (uint64_t)(usual < most ? usual : most);
 }
 
-static gn_status check_fixed(const rl_train_config *train, const nn_optimizer_config *optimizer)
-{
-    if (train->batch_max != 0)
-        return gn_fail(GN_ERR_CONFIG,
-                       "train.batch_max: %lld has no meaning where train.batch_schedule is fixed",
-                       (long long)train->batch_max);
-    if (optimizer->batch_scaling != NN_BATCH_SCALING_NONE)
-        return gn_fail(GN_ERR_CONFIG, "optimizer.batch_scaling: nothing is scaled where "
-                                      "train.batch_schedule is fixed; use none");
-    return GN_OK;
-}
-
-gn_status rl_batch_size_check(const rl_train_config *train, const nn_optimizer_config *optimizer)
+gn_status rl_batch_size_check(const rl_train_config *train)
 {
     if (train->batch_schedule == RL_BATCH_FIXED)
-        return check_fixed(train, optimizer);
+        return GN_OK;
     const char *schedule = rl_batch_schedule_names[train->batch_schedule];
     int64_t largest = (int64_t)rl_batch_size_largest(train);
     if (!is_power_of_two(train->batch))

@@ -28,9 +28,8 @@ typedef struct rl_batch_size {
     double signal, noise; // running means, which start at 0: only their ratio is used
 } rl_batch_size;
 
-// Combinations of train.batch* and optimizer.batch_scaling that make no sense.
-// Errors: GN_ERR_CONFIG.
-gn_status rl_batch_size_check(const rl_train_config *train, const nn_optimizer_config *optimizer);
+// Errors: GN_ERR_CONFIG: bounds that the schedule cannot keep.
+gn_status rl_batch_size_check(const rl_train_config *train);
 
 // Steps in the largest batch of a run.
 uint64_t rl_batch_size_largest(const rl_train_config *train);

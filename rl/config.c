@@ -392,7 +392,7 @@ gn_status rl_config_check(const rl_config *config)
                        config->replay.path);
     GN_TRY(check_quantize(config, class));
     GN_TRY(check_agent(config));
-    return rl_batch_size_check(&config->train, &config->optimizer);
+    return rl_batch_size_check(&config->train);
 }
 
 gn_status rl_config_env(const rl_config *config, const env_class **ret_class,

@@ -35,6 +35,8 @@ static const option_use uses[] = {
     { "network.recurrent_width", "network.encoder", { "lstm", "gru" }, false },
     { "network.noise_scale", "agent.noisy", { "true" }, false },
     { "optimizer.decoupled", "optimizer.weight_decay", { "0" }, true },
+    { "optimizer.batch_scaling", "train.batch_schedule", { "linear", "auto" }, false },
+    { "train.batch_max", "train.batch_schedule", { "linear", "auto" }, false },
     { "replay.durability", "replay.path", { "none" }, true },
     { "replay.priority", "replay.prioritized", { "true" }, false },
     { "replay.alpha", "replay.prioritized", { "true" }, false },

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Acrobot and mountain car beside Gymnasium (pip install gymnasium==1.4.0), step by step.
+"""CartPole, acrobot and mountain car beside Gymnasium (pip install gymnasium==1.4.0), step by step.
 
     ninja -C build tests/classic_steps
     tests/envs/compare_gymnasium.py build/tests/classic_steps [EPISODES]
@@ -7,7 +7,8 @@
 
 The first steps both from the same random states by the same actions and compares every state,
 observation, reward and end of whole trajectories; exits with 1 where a bit differs. The second writes
-the trajectories of tests/envs/test_acrobot.c and test_mountain_car.c:
+the trajectories of tests/envs/test_acrobot.c and test_mountain_car.c (those of test_cartpole.c are by
+tests/golden/make_cartpole.py):
 
     start STATE...
     step ACTION REWARD TERMINATED STATE... OBSERVATION...
@@ -22,17 +23,24 @@ import sys
 import gymnasium
 import numpy as np
 
-PROBLEMS = {
-    # Gymnasium's name, and the largest size of each state a random start has.
-    "acrobot": ("Acrobot-v1", (3.14, 3.14, 12.5, 28.2)),
-    "mountain-car": ("MountainCar-v0", (0.6, 0.07)),
-}
+
+def balance(t, state):
+    """Pushes to where the pole falls."""
+    return int(state[2] + 0.5 * state[3] > 0)
 
 
 def pump(t, state):
     """Pushes where the joint, or the car, moves to already: adds energy until it gets there."""
     return 2 if state[-1] > 0 else 0
 
+
+PROBLEMS = {
+    # Gymnasium's name, the largest size of each state a random start has, and a policy
+    # that does what is wanted.
+    "cartpole": ("CartPole-v1", (2.4, 3.0, 0.2, 3.0), balance),
+    "acrobot": ("Acrobot-v1", (3.14, 3.14, 12.5, 28.2), pump),
+    "mountain-car": ("MountainCar-v0", (0.6, 0.07), pump),
+}
 
 POLICIES = {
     "left": lambda t, state: 0,
@@ -106,7 +114,7 @@ def numbers_of(line):
 def compare(program, episodes):
     """The number of problems that differ."""
     bad = 0
-    for name, (theirs, size) in PROBLEMS.items():
+    for name, (theirs, size, policy) in PROBLEMS.items():
         env = gymnasium.make(theirs).unwrapped
         rng = np.random.default_rng(1)
         lines = []
@@ -114,9 +122,11 @@ def compare(program, episodes):
             start = rng.uniform(-np.array(size), size)
             if episode % 2:
                 start *= 0.03  # close to rest: long episodes
-                lines += trajectory(env, start, lambda t, state: int(rng.integers(3)), 500)
+            if episode // 2 % 2:
+                lines += trajectory(env, start, policy, 500)
             else:
-                lines += trajectory(env, start, pump, 500)
+                actions = int(env.action_space.n)
+                lines += trajectory(env, start, lambda t, state: int(rng.integers(actions)), 500)
         ours = subprocess.run([program, name], input="\n".join(lines) + "\n", text=True,
                               stdout=subprocess.PIPE, check=True).stdout.splitlines()
         assert len(ours) == len(lines)
