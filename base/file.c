@@ -155,8 +155,8 @@ gn_status gn_file_write(const char *path, const void *data, size_t size)
         return gn_fail(GN_ERR_ARG, "%.200s: longer than %d bytes", path, GN_PATH_SIZE - 5);
     int file = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file < 0)
-        return gn_fail_errno(errno, "%s: cannot create", temp);
-    gn_status status = write_and_close(file, data, size, temp);
+        return gn_fail_errno(errno, "%s: cannot create", path);
+    gn_status status = write_and_close(file, data, size, path);
     if (status == GN_OK)
         status = gn_path_rename(temp, path);
     if (status != GN_OK)

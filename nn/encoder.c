@@ -182,11 +182,11 @@ static gn_status append_conv1d(nn_layout *layout)
         char name[NN_SLICE_NAME_SIZE];
         snprintf(name, sizeof name, "encoder.conv%u", i);
         if (spec->kernel > left)
-            return gn_fail(GN_ERR_CONFIG,
-                           "network.kernel: %u: convolution %u of %u has only %u bars left (a "
-                           "window of %u, network.stride %u)",
-                           spec->kernel, i + 1, spec->channel_layers, left, spec->window,
-                           spec->stride);
+            return gn_fail(
+                GN_ERR_CONFIG,
+                "network.kernel: %u: convolution %u of %u has only %u of the bars left (a "
+                "window of %u, network.stride %u)",
+                spec->kernel, i + 1, spec->channel_layers, left, spec->window, spec->stride);
         nn_layer layer = { .relu = true,
                            .extra = inputs_behind_window(spec),
                            .kernel = { 1, spec->kernel },

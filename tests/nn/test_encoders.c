@@ -135,7 +135,7 @@ static void refuses_what_it_cannot_see(void **state)
         wrong.inputs = 139;
         refuse("network: a window of 20 x 7 features is more than 139 inputs", wrong);
     }
-    refuse("network.kernel: 5: convolution 2 of 2 has only 4 bars left (a window of 12, "
+    refuse("network.kernel: 5: convolution 2 of 2 has only 4 of the bars left (a window of 12, "
            "network.stride 2)",
            window_spec("conv1d", 12, 7));
     layout_of(window_spec("conv1d", 13, 7));
