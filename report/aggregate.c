@@ -22,16 +22,15 @@ void aggregate_sort(double *value, size_t n)
 // Value k occurs count[k] times; the counts add up to n, and so much of `sorted` is looked at.
 static double iqm_of_counts(const double *sorted, const uint32_t *count, size_t n)
 {
-    const double first = 0.25 * (double)n, last = 0.75 * (double)n;
-    double sum = 0, before = 0; // values passed
-    for (size_t k = 0; before < last; k++) {
-        double after = before + count[k];
-        double inside = fmin(after, last) - fmax(before, first);
-        if (inside > 0)
-            sum += inside * sorted[k];
-        before = after;
+    const size_t first = n / 4, last = n - n / 4;
+    double sum = 0;
+    for (size_t k = 0, before = 0, after; before < last; k++, before = after) {
+        after = before + count[k];
+        size_t from = before > first ? before : first, to = after < last ? after : last;
+        if (to > from)
+            sum += (double)(to - from) * sorted[k];
     }
-    return sum / (0.5 * (double)n);
+    return sum / (double)(last - first);
 }
 
 double aggregate_iqm(const double *sorted, size_t n)

@@ -19,10 +19,9 @@ typedef struct aggregate {
 // Sorts ascending.
 void aggregate_sort(double *value, size_t n);
 
-// Mean of the middle half of n >= 1 finite values, sorted ascending.
-//     Each value is an interval of length 1 on [0, n]; its weight is what of it lies in
-//     [n/4, 3n/4], over n/2.
-// So 1..8 gives (3 + 4 + 5 + 6) / 4, and 1..5 gives (0.75 * 2 + 3 + 0.75 * 4) / 2.5.
+// Mean of the middle half of n >= 1 finite values, sorted ascending: without the floor(n / 4) least
+// and as many greatest. So 1..8 gives (3 + 4 + 5 + 6) / 4, 1..5 gives (2 + 3 + 4) / 3, and of three
+// values none is left out. rliable's number: scipy.stats.trim_mean(values, 0.25).
 double aggregate_iqm(const double *sorted, size_t n);
 
 // Quantile q in [0, 1] of n >= 1 values, sorted ascending: linear between order statistics, as
