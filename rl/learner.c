@@ -31,7 +31,7 @@ enum { FRACTIONS_HERE, FRACTIONS_NEXT, FRACTIONS };
 
 struct rl_learner {
     rl_agent_config agent;
-    nn_risk risk;
+    nn_risk risk; // of outputs, for implicit quantiles those at acting_fraction
     nn_head head;
     nn_layout layout;
     nn_model *model;
@@ -52,6 +52,7 @@ struct rl_learner {
 
     float *fraction[FRACTIONS]; // [B, quantiles]; implicit quantiles only
     float *even_fraction; // [B, acting quantiles] the same for each row: midpoints
+    float *acting_fraction; // [acting quantiles] midpoints of what the risk looks at
     gn_random fraction_random[FRACTIONS];
     gn_random noise_random[NN_WHICH];
 };
@@ -116,6 +117,7 @@ static gn_status allocate(rl_learner *learner, bool measures)
         { &learner->fraction[FRACTIONS_HERE], rows * quantiles },
         { &learner->fraction[FRACTIONS_NEXT], rows * quantiles },
         { &learner->even_fraction, rows * quantiles },
+        { &learner->acting_fraction, quantiles },
     };
     GN_TRY(gn_alloc(&learner->next_action, rows, sizeof *learner->next_action));
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
@@ -124,13 +126,23 @@ static gn_status allocate(rl_learner *learner, bool measures)
     return GN_OK;
 }
 
+// Implicit quantiles are asked for in the worst share itself: their mean is the CVaR. Source:
+// Dabney et al. 2018, arXiv:1806.06923, section 3.1.
+static void create_fractions(rl_learner *learner)
+{
+    const rl_agent_config *agent = &learner->agent;
+    size_t even = (size_t)learner->head.config.acting_quantiles;
+    float share = agent->risk == NN_RISK_CVAR ? (float)agent->risk_level : 1;
+    for (size_t i = 0; i < learner->largest_batch * even; i++)
+        learner->even_fraction[i] = ((float)(i % even) + 0.5f) / (float)even;
+    for (size_t i = 0; i < even; i++)
+        learner->acting_fraction[i] = share * learner->even_fraction[i];
+}
+
 static void create_randomness(rl_learner *learner, uint64_t seed)
 {
-    size_t even = (size_t)learner->head.config.acting_quantiles;
     for (uint32_t i = 0; i < FRACTIONS; i++)
         learner->fraction_random[i] = gn_random_stream(seed, GN_RANDOM_FRACTION, i);
-    for (size_t i = 0; is_implicit(learner) && i < learner->largest_batch * even; i++)
-        learner->even_fraction[i] = ((float)(i % even) + 0.5f) / (float)even;
     for (uint32_t i = 0; i < NN_WHICH; i++)
         learner->noise_random[i] = gn_random_stream(seed, GN_RANDOM_NOISE, i);
 }
@@ -146,6 +158,8 @@ static gn_status create(rl_learner *learner, const rl_config *config, const env_
     learner->usual_batch = (size_t)config->train.batch;
     learner->largest_batch = rl_batch_size_largest(&config->train);
     GN_TRY(nn_head_create(&learner->head, &config->head));
+    if (is_implicit(learner) && learner->risk.kind == NN_RISK_CVAR)
+        learner->risk.kind = NN_RISK_MEAN; // of quantiles of the worst share
     nn_spec spec = spec_of(config, &learner->head, env);
     GN_TRY(nn_spec_configure(&spec, &config->network));
     GN_TRY(nn_layout_create(&learner->layout, &spec));
@@ -158,6 +172,8 @@ static gn_status create(rl_learner *learner, const rl_config *config, const env_
     gn_random random = gn_random_stream(seed, GN_RANDOM_INIT, 0);
     GN_TRY(nn_model_create(&learner->model, &learner->layout, &model, &random));
     GN_TRY(allocate(learner, measures));
+    if (is_implicit(learner))
+        create_fractions(learner);
     create_randomness(learner, seed);
     return GN_OK;
 }
@@ -198,6 +214,7 @@ void rl_learner_destroy(rl_learner **learner)
         &self->fraction[FRACTIONS_HERE],
         &self->fraction[FRACTIONS_NEXT],
         &self->even_fraction,
+        &self->acting_fraction,
     };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         gn_free(blocks[i]);
@@ -461,10 +478,12 @@ gn_status rl_learner_update_target(rl_learner *learner)
 gn_status rl_learner_values(rl_learner *learner, const float *parameter, const float *observation,
                             float *ret_value)
 {
-    nn_fractions even = even_fractions(learner);
-    GN_TRY(nn_model_act(learner->model, parameter, observation, even, learner->next_out));
+    bool implicit = is_implicit(learner);
+    nn_fractions fractions = { learner->acting_fraction,
+                               implicit ? (size_t)learner->head.config.acting_quantiles : 0 };
+    GN_TRY(nn_model_act(learner->model, parameter, observation, fractions, learner->next_out));
     nn_head_values(&learner->head, learner->next_out, learner->layout.spec.actions,
-                   width_of(learner, even), &learner->risk, learner->agent.rescale, ret_value);
+                   width_of(learner, fractions), &learner->risk, learner->agent.rescale, ret_value);
     return GN_OK;
 }
 

@@ -4,6 +4,7 @@
 #include "rl/actor.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "rl/choice.h"
 #include "tests/rl/small_learner.h"
@@ -204,6 +205,35 @@ static void risk_decides_between_mean_and_safety(void **state)
     }
 }
 
+// The mean of the quantiles of the worst share, however small that is.
+static void implicit_quantiles_look_at_the_worst_share_alone(void **state)
+{
+    (void)state;
+    enum { QUANTILES = 32 };
+    static const char *const levels[] = { "0.001", "0.1", "0.77", "1" };
+    const float observation[STATES] = { 0, 1 };
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        stage self = RISK_STAGE("implicit-quantile", "cvar", levels[i], "1");
+        const float *parameter = rl_learner_parameters(self.b.learner);
+        float fraction[QUANTILES], out[2 * QUANTILES], value[2];
+        for (int k = 0; k < QUANTILES; k++)
+            fraction[k] = (float)(atof(levels[i]) * (k + 0.5) / QUANTILES);
+        nn_net *net;
+        expect_ok(nn_net_create(&net, rl_learner_layout(self.b.learner), 1, QUANTILES));
+        expect_ok(nn_net_forward(net, parameter, observation, 1,
+                                 (nn_fractions){ fraction, QUANTILES }, out));
+        expect_ok(rl_learner_values(self.b.learner, parameter, observation, value));
+        for (int action = 0; action < 2; action++) {
+            double sum = 0;
+            for (int k = 0; k < QUANTILES; k++)
+                sum += out[action * QUANTILES + k];
+            assert_float_equal(value[action], sum / QUANTILES, 1e-5);
+        }
+        nn_net_destroy(&net);
+        stage_close(&self);
+    }
+}
+
 static void a_failed_allocation_leaves_nothing_behind(void **state)
 {
     (void)state;
@@ -225,4 +255,5 @@ static void a_failed_allocation_leaves_nothing_behind(void **state)
 TEST_MAIN(epsilon_follows_its_schedule, the_share_of_random_actions_is_epsilon,
           a_softmax_draws_by_the_values, noise_is_drawn_for_every_step,
           a_loaded_actor_goes_on_with_the_same_actions, risk_decides_between_mean_and_safety,
+          implicit_quantiles_look_at_the_worst_share_alone,
           a_failed_allocation_leaves_nothing_behind)
