@@ -137,6 +137,8 @@ static void create_fractions(rl_learner *learner)
         learner->even_fraction[i] = ((float)(i % even) + 0.5f) / (float)even;
     for (size_t i = 0; i < even; i++)
         learner->acting_fraction[i] = share * learner->even_fraction[i];
+    if (agent->risk == NN_RISK_CVAR)
+        learner->risk.kind = NN_RISK_MEAN; // of what acting_fraction asks for
 }
 
 static void create_randomness(rl_learner *learner, uint64_t seed)
@@ -158,8 +160,6 @@ static gn_status create(rl_learner *learner, const rl_config *config, const env_
     learner->usual_batch = (size_t)config->train.batch;
     learner->largest_batch = rl_batch_size_largest(&config->train);
     GN_TRY(nn_head_create(&learner->head, &config->head));
-    if (is_implicit(learner) && learner->risk.kind == NN_RISK_CVAR)
-        learner->risk.kind = NN_RISK_MEAN; // of quantiles of the worst share
     nn_spec spec = spec_of(config, &learner->head, env);
     GN_TRY(nn_spec_configure(&spec, &config->network));
     GN_TRY(nn_layout_create(&learner->layout, &spec));
