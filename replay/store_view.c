@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -298,6 +300,13 @@ gn_status replay_value_read(const replay_value *value, const void **ret_data, si
                                              sizeof value->key, ret_data, ret_size))
         return GN_OK;
     return gn_fail(GN_ERR_CORRUPT, "its checksum does not match");
+}
+
+void replay_value_forget(const replay_value *value)
+{
+    const uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = (uintptr_t)value->bytes / page_size * page_size;
+    (void)madvise((void *)from, (uintptr_t)value->bytes + value->size - from, MADV_DONTNEED);
 }
 
 replay_value *replay_value_find(replay_value *values, size_t count, uint64_t key)
