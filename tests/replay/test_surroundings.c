@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "replay/reader.h"
 #include "replay/verify.h"
@@ -164,6 +165,64 @@ static void a_truncated_file_is_damaged(void **state)
     test_temp_remove(folder);
 }
 
+// Flips a byte of a generation in every place where the file has it.
+static void damage_generation(const char *folder, uint64_t generation)
+{
+    replay_view *view;
+    expect_ok(replay_view_open(&view, folder, NULL));
+    const replay_value *value = replay_value_find(view->generation, view->generations, generation);
+    assert_non_null(value);
+    void *bytes, *file;
+    size_t size = value->size, file_size;
+    expect_ok(gn_alloc(&bytes, size, 1));
+    memcpy(bytes, value->bytes, size);
+    replay_view_close(&view);
+    char path[GN_PATH_SIZE];
+    expect_ok(gn_path_join(path, folder, "data.mdb"));
+    expect_ok(gn_file_read(&file, &file_size, path));
+    unsigned char *all = file;
+    for (size_t at = 0; at + size <= file_size; at++)
+        if (memcmp(all + at, bytes, size) == 0)
+            all[at] ^= 1;
+    expect_ok(gn_file_write(path, file, file_size));
+    gn_free(&bytes);
+    gn_free(&file);
+}
+
+// A run goes back to the newest sound generation; an older one that is damaged but still kept must
+// not stop what is committed after.
+static void an_old_damaged_generation_stops_no_commit(void **state)
+{
+    (void)state;
+    char folder[GN_PATH_SIZE];
+    test_temp_folder(folder);
+    replay_buffer *buffer;
+    uint64_t checksum, contents;
+    step_feed feed = feed_seed(5, 2);
+    replay_config config = feed_config(400, 64, true);
+    const replay_spec spec = { 2, FEED_RECORD, 1 };
+    expect_ok(replay_buffer_create(&buffer, &config, &spec, folder, "run"));
+    for (uint64_t generation = 1; generation <= 2; generation++) {
+        feed_add(&feed, buffer, 300);
+        expect_ok(replay_buffer_commit(buffer, generation, 1));
+        expect_ok(replay_buffer_await(buffer, &checksum));
+    }
+    replay_buffer_destroy(&buffer);
+    damage_generation(folder, 1);
+    expect_ok(replay_buffer_create(&buffer, &config, &spec, folder, "run"));
+    expect_ok(replay_buffer_rollback(buffer, 2, checksum));
+    feed_add(&feed, buffer, 300);
+    contents = feed_checksum(buffer);
+    expect_ok(replay_buffer_commit(buffer, 3, 1));
+    expect_ok(replay_buffer_await(buffer, &checksum));
+    replay_buffer_destroy(&buffer);
+    expect_ok(replay_buffer_create(&buffer, &config, &spec, folder, "run"));
+    expect_ok(replay_buffer_rollback(buffer, 3, checksum));
+    assert_int_equal(feed_checksum(buffer), contents);
+    replay_buffer_destroy(&buffer);
+    test_temp_remove(folder);
+}
+
 // The child is started before there are threads; it opens the store when told.
 static void a_second_process_is_refused(void **state)
 {
@@ -287,4 +346,5 @@ static void a_full_disk_fails_adding_which_goes_on_when_there_is_room(void **sta
 
 TEST_MAIN(folders_that_cannot_be_written_are_named, a_lock_file_that_cannot_be_written_is_named,
           other_options_are_named_beside_the_stores, a_truncated_file_is_damaged,
-          a_second_process_is_refused, a_full_disk_fails_adding_which_goes_on_when_there_is_room)
+          an_old_damaged_generation_stops_no_commit, a_second_process_is_refused,
+          a_full_disk_fails_adding_which_goes_on_when_there_is_room)
