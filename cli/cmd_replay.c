@@ -159,9 +159,11 @@ static const cli_verb verbs[] = {
       "replay store.",
       verify_flags, 0, cli_replay_verify, NULL },
     { "export", "gannet replay export PATH --to FILE",
-      "Writes the steps of the newest generation as a table, one row a step: stream, step, "
-      "episode, action, reward, terminated, truncated, priority, and the numbers of the record. "
-      "PATH is the folder of a run or of its replay store.",
+      "Writes the steps of the newest generation as a table, one row a step, oldest first: stream "
+      "(the copy of the environment), step (slots of the stream before it, one more an episode "
+      "that ended), episode (from 0, those in the table), action, reward, terminated, truncated, "
+      "priority where sampling is prioritized, and the numbers of the record. PATH is the folder "
+      "of a run or of its replay store.",
       export_flags, 0, cli_replay_export, NULL },
     { "demo", "gannet replay demo [NAME] [--json] [--without] [--folder DIR]",
       "Shows what a feature of the replay buffer does on generated input, with measured values "

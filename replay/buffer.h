@@ -107,9 +107,9 @@ const replay_spec *replay_buffer_spec(const replay_buffer *buffer);
 
 // Draws batch->size steps with replacement. k = min(n_step, steps to the end of the episode, steps
 // stored so far). Prioritized: stratified, u_i = (i + U) / B; a step of priority 0 where epsilon is
-// 0 is never drawn, unless a share is drawn uniformly.
-// Errors: GN_ERR_EMPTY if there is no step; GN_ERR_ARG if draw or size make no sense;
-// GN_ERR_CORRUPT, GN_ERR_IO if a record cannot be read.
+// 0 and alpha is not is never drawn, unless a share is drawn uniformly.
+// Errors: GN_ERR_EMPTY if there is no step, or all are of priority 0 like that; GN_ERR_ARG if draw
+// or size make no sense; GN_ERR_CORRUPT, GN_ERR_IO if a record cannot be read.
 gn_status replay_buffer_sample(replay_buffer *buffer, const replay_draw *draw, gn_random *random,
                                replay_batch *batch);
 

@@ -39,7 +39,7 @@ const gn_option replay_options[] = {
     GN_OPTION_REAL(replay_config, alpha, "0.6", 0, 1,
                    "exponent of the priorities at the start of the run"),
     GN_OPTION_REAL(replay_config, alpha_final, "-1", -1, 1,
-                   "exponent of the priorities at the end of the run; -1: as at the start"),
+                   "exponent of the priorities at the end of the run, 0 to 1; -1: as at the start"),
     GN_OPTION_REAL(replay_config, beta, "0.4", 0, 1,
                    "exponent of the importance weights at the start of the run"),
     GN_OPTION_REAL(replay_config, beta_final, "1", 0, 1,
@@ -83,14 +83,37 @@ replay_layout replay_config_layout(const replay_config *config, const replay_spe
     return layout;
 }
 
+// What the table allows, for who fills the struct without it.
+static gn_status check_ranges(const replay_config *config)
+{
+    for (const gn_option *option = replay_options; option->key; option++) {
+        const void *field = (const char *)config + option->offset;
+        double value, min = option->min, max = option->max;
+        if (option->type == GN_OPTION_TYPE_INT)
+            value = (double)*(const int64_t *)field;
+        else if (option->type == GN_OPTION_TYPE_REAL)
+            value = *(const double *)field;
+        else if (option->type == GN_OPTION_TYPE_CHOICE)
+            for (value = *(const int *)field, min = 0, max = -1; option->choices[(int)max + 1];)
+                max++;
+        else
+            continue;
+        if (!(value >= min && value <= max))
+            return gn_fail(GN_ERR_CONFIG, "replay.%s: %g must be %g to %g", option->key, value, min,
+                           max);
+    }
+    if (config->alpha_final < 0 && config->alpha_final != -1)
+        return gn_fail(GN_ERR_CONFIG, "replay.alpha_final: %g must be 0 to 1, or -1",
+                       config->alpha_final);
+    return GN_OK;
+}
+
 // Two steps of each stream: one may leave while the stream begins an episode and adds none.
 static gn_status check_evict_lowest(const replay_config *config, const replay_spec *spec)
 {
     const double least = 2;
     double stack = spec->stack ? spec->stack : 1, share = config->evict_lowest;
     double kept = (double)(config->capacity / spec->streams) - (stack - 1);
-    if (!(share >= 0 && share <= 0.9))
-        return gn_fail(GN_ERR_CONFIG, "replay.evict_lowest: %g must be 0 to 0.9", share);
     if (share > 0 && !config->prioritized)
         return gn_fail(GN_ERR_CONFIG,
                        "replay.evict_lowest: %g needs priorities (replay.prioritized)", share);
@@ -118,16 +141,7 @@ gn_status replay_config_check(const replay_config *config, const replay_spec *sp
                        "%lld to %u for each",
                        (long long)config->capacity, streams,
                        (long long)(config->capacity / streams), (long long)least, UINT32_MAX);
-    if (config->chunk < 1 || config->chunk > 1048576)
-        return gn_fail(GN_ERR_CONFIG, "replay.chunk: %lld must be 1 to 1048576",
-                       (long long)config->chunk);
-    if (!(config->alpha >= 0 && config->alpha <= 1))
-        return gn_fail(GN_ERR_CONFIG, "replay.alpha: %g must be 0 to 1", config->alpha);
-    if (!(config->priority_epsilon >= 0 && config->priority_epsilon <= 1))
-        return gn_fail(GN_ERR_CONFIG, "replay.priority_epsilon: %g must be 0 to 1",
-                       config->priority_epsilon);
-    if (!(config->uniform >= 0 && config->uniform < 1))
-        return gn_fail(GN_ERR_CONFIG, "replay.uniform: %g must be 0 to below 1", config->uniform);
+    GN_TRY(check_ranges(config));
     GN_TRY(check_evict_lowest(config, spec));
     if (config->quantize != 0 && config->quantize != 8 && config->quantize != 16)
         return gn_fail(GN_ERR_CONFIG, "replay.quantize: %lld must be 0, 8 or 16",

@@ -250,6 +250,8 @@ static gn_status check_draw(const replay_buffer *buffer, const replay_draw *draw
             return gn_fail(GN_ERR_ARG,
                            "replay: %lld steps with gamma %g: must be above 0, and 0 to 1",
                            (long long)draw->n_step[h], draw->gamma);
+    if (!(draw->beta >= 0 && isfinite(draw->beta)))
+        return gn_fail(GN_ERR_ARG, "replay: beta %g: must be finite, 0 or above", draw->beta);
     if (buffer->count == 0)
         return gn_fail(GN_ERR_EMPTY, "replay: no step was added yet");
     return GN_OK;
@@ -262,6 +264,11 @@ gn_status replay_buffer_draw(replay_buffer *buffer, const replay_draw *draw, gn_
     replay_plan *plan = batch->plan;
     replay_harvest(buffer);
     replay_settle_weights(buffer);
+    if (buffer->tree && sum_tree_total(buffer->tree) == 0)
+        return gn_fail(GN_ERR_EMPTY,
+                       "replay: all %llu steps have priority 0 and replay.priority_epsilon is 0: "
+                       "none can be drawn",
+                       (unsigned long long)buffer->count);
     plan->size = batch->size;
     plan->reads = 0;
     plan->horizons = draw->horizons ? draw->horizons : 1;

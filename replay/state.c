@@ -109,17 +109,40 @@ gn_status replay_state_encode(const replay_staged *staged, const replay_state_pa
     return gn_blob_status(out);
 }
 
-// The oldest generation that stays: the first from `oldest` on, or the staged one.
-static gn_status oldest_kept(const replay_staged *staged, replay_store *store, uint64_t *ret_kept)
+// Heads of the streams at a generation, GN_ERR_CORRUPT if it is damaged.  Shape: [streams].
+static gn_status read_heads(const replay_layout *layout, replay_store *store, uint64_t generation,
+                            replay_stream *ret_stream)
+{
+    void *bytes;
+    gn_blob state = { 0 };
+    GN_TRY(replay_store_get_generation(store, generation, &bytes, &state.size));
+    state.data = bytes;
+    gn_blob_read(&state, "streams", ret_stream, layout->streams * sizeof *ret_stream);
+    gn_status status = gn_blob_status(&state);
+    gn_free(&bytes);
+    return status;
+}
+
+// The oldest generation that stays: the first sound one from `oldest` on, or the staged one. No run
+// can go back to a damaged one, so it needs no chunks, and must not keep others from being
+// committed.
+static gn_status oldest_kept(const replay_staged *staged, const replay_layout *layout,
+                             replay_store *store, replay_stream *ret_stream, bool *ret_staged)
 {
     size_t count;
     uint64_t *there;
     GN_TRY(replay_store_generations(store, NULL, 0, &count));
     GN_TRY(gn_alloc(&there, count, sizeof *there));
     gn_status status = replay_store_generations(store, there, count, &count);
-    *ret_kept = staged->generation;
-    for (size_t i = count; i > 0 && there[i - 1] >= staged->oldest; i--)
-        *ret_kept = there[i - 1];
+    *ret_staged = true;
+    for (size_t i = 0; i < count && status == GN_OK && *ret_staged; i++) {
+        if (there[i] < staged->oldest)
+            continue;
+        status = read_heads(layout, store, there[i], ret_stream);
+        *ret_staged = status != GN_OK;
+        if (status == GN_ERR_CORRUPT)
+            status = GN_OK;
+    }
     gn_free(&there);
     return status;
 }
@@ -127,25 +150,12 @@ static gn_status oldest_kept(const replay_staged *staged, replay_store *store, u
 gn_status replay_state_first_chunks(const replay_staged *staged, const replay_layout *layout,
                                     replay_store *store, uint64_t *ret_first_chunk)
 {
-    uint64_t kept;
-    GN_TRY(oldest_kept(staged, store, &kept));
-    for (uint32_t i = 0; i < layout->streams; i++)
-        ret_first_chunk[i] = first_chunk(layout, &staged->stream[i]);
-    if (kept == staged->generation)
-        return GN_OK;
     replay_stream *stream;
-    void *bytes;
-    gn_blob state = { 0 };
+    bool only_staged;
     GN_TRY(gn_alloc(&stream, layout->streams, sizeof *stream));
-    gn_status status = replay_store_get_generation(store, kept, &bytes, &state.size);
-    if (status == GN_OK) {
-        state.data = bytes;
-        gn_blob_read(&state, "streams", stream, layout->streams * sizeof *stream);
-        status = gn_blob_status(&state);
-        gn_free(&bytes);
-    }
+    gn_status status = oldest_kept(staged, layout, store, stream, &only_staged);
     for (uint32_t i = 0; i < layout->streams && status == GN_OK; i++)
-        ret_first_chunk[i] = first_chunk(layout, &stream[i]);
+        ret_first_chunk[i] = first_chunk(layout, only_staged ? &staged->stream[i] : &stream[i]);
     gn_free(&stream);
     return status;
 }

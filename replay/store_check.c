@@ -105,16 +105,19 @@ static gn_status mark_pages(file_check *file, uint64_t page, uint64_t count)
     return GN_OK;
 }
 
+// The head is read, not looked at in the mapping: that would map up to 2 MB around it, and all
+// values of a large file together would count as memory of this process.
 static gn_status enter_page(file_check *file, uint64_t number, uint64_t count,
-                            const unsigned char **ret_page)
+                            page_header *ret_header)
 {
     GN_TRY(mark_pages(file, number, count));
     if (number >= file->pages || count > file->pages - number)
         return damaged(file, number, "is cut off");
-    *ret_page = file->map + number * file->page_size;
-    page_header header;
-    memcpy(&header, *ret_page, sizeof header);
-    if (header.number != number)
+    if (pread(file->file, ret_header, sizeof *ret_header, (off_t)(number * file->page_size)) !=
+        sizeof *ret_header)
+        return gn_fail(GN_ERR_IO, "%s: page %llu: cannot read it", file->path,
+                       (unsigned long long)number);
+    if (ret_header->number != number)
         return damaged(file, number, "has another number");
     return GN_OK;
 }
@@ -183,13 +186,12 @@ static gn_status check_value(file_check *file, tree_walk *walk, uint64_t page, u
     if (flags == NODE_BIG) {
         uint64_t first, count = (PAGE_HEADER - 1 + size) / file->page_size + 1;
         memcpy(&first, data, sizeof first);
-        GN_TRY(enter_page(file, first, count, &data));
         page_header header;
-        memcpy(&header, data, sizeof header);
+        GN_TRY(enter_page(file, first, count, &header));
         if (header.flags != PAGE_OVERFLOW || (header.lower | (uint64_t)header.upper << 16) != count)
             return damaged(file, first, "is no overflow page of its value");
         walk->found.overflows += count;
-        data += PAGE_HEADER;
+        data = file->map + first * file->page_size + PAGE_HEADER;
     } else if (flags != 0) {
         return damaged(file, page, "has a node of an unknown kind");
     }
@@ -238,10 +240,8 @@ static gn_status check_node(file_check *file, tree_walk *walk, uint64_t number, 
 // depth: levels from here down to the leaves, 1 for a leaf.
 static gn_status check_page(file_check *file, tree_walk *walk, uint64_t number, unsigned depth)
 {
-    const unsigned char *page;
-    GN_TRY(enter_page(file, number, 1, &page));
     page_header header;
-    memcpy(&header, page, sizeof header);
+    GN_TRY(enter_page(file, number, 1, &header));
     if (header.flags != (depth == 1 ? PAGE_LEAF : PAGE_BRANCH))
         return damaged(file, number, "is of a wrong kind");
     if (header.lower < PAGE_HEADER || header.lower % 2 != 0 || header.upper < header.lower ||

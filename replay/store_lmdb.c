@@ -34,7 +34,10 @@ gn_status replay_store_fail(const replay_store *store, int code, const char *doi
         status = GN_ERR_CORRUPT;
     else if (code == MDB_PANIC)
         status = GN_ERR_IO;
-    return gn_fail(status, "%s: %s: %s", store->path, doing, mdb_strerror(code));
+    // LMDB's own text speaks of a page, but it is a checksum nearly always.
+    return gn_fail(status, "%s: %s: %s", store->path, doing,
+                   code == MDB_CORRUPTED ? "damaged, its checksum or a page is wrong"
+                                         : mdb_strerror(code));
 }
 
 int replay_store_put(MDB_txn *txn, MDB_dbi database, MDB_val key, const void *data, size_t size,

@@ -1,11 +1,14 @@
 #include "replay/store_view.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <lmdb.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -120,8 +123,16 @@ static gn_status walk(replay_view *view, uint64_t transaction)
 
 // --- opening
 
-static gn_status fail_lmdb(const replay_view *view, int code)
+// LMDB keeps the readers of a store in its lock.mdb; on a read-only medium it does without.
+static gn_status fail_lmdb(const replay_view *view, const char *folder, int code)
 {
+    char lock[GN_PATH_SIZE];
+    GN_TRY(gn_path_join(lock, folder, "lock.mdb"));
+    if (code == EACCES && access(lock, R_OK | W_OK) != 0)
+        return gn_fail_errno(errno,
+                             "%s: open for writing (who reads a store that a run may be writing "
+                             "registers there)",
+                             lock);
     if (code > 0)
         return gn_fail_errno(code, "%s: open for reading", view->path);
     return gn_fail(GN_ERR_BACKEND, "%s: open for reading: %s", view->path, mdb_strerror(code));
@@ -169,7 +180,7 @@ static gn_status walk_pinned(replay_view *view, const char *folder)
         status = transaction == 0 ? gn_fail(GN_ERR_EMPTY, "%s: nothing was written yet", view->path)
                                   : walk(view, transaction);
     }
-    return code == 0 ? status : fail_lmdb(view, code);
+    return code == 0 ? status : fail_lmdb(view, folder, code);
 }
 
 // LMDB would refuse this file, and so would a run: it can be kept from opening it.
@@ -298,6 +309,13 @@ gn_status replay_value_read(const replay_value *value, const void **ret_data, si
                                              sizeof value->key, ret_data, ret_size))
         return GN_OK;
     return gn_fail(GN_ERR_CORRUPT, "its checksum does not match");
+}
+
+void replay_value_forget(const replay_value *value)
+{
+    const uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = (uintptr_t)value->bytes / page_size * page_size;
+    (void)madvise((void *)from, (uintptr_t)value->bytes + value->size - from, MADV_DONTNEED);
 }
 
 replay_value *replay_value_find(replay_value *values, size_t count, uint64_t key)

@@ -422,6 +422,8 @@ static void calls_out_of_order_and_bad_values_are_refused(void **state)
                  replay_buffer_sample(buffer, &(replay_draw){ { 0 }, 1, 1, 1 }, &random, batch));
     expect_fails(GN_ERR_ARG, "gamma 1.5",
                  replay_buffer_sample(buffer, &(replay_draw){ { 1 }, 1, 1.5, 1 }, &random, batch));
+    expect_fails(GN_ERR_ARG, "beta nan",
+                 replay_buffer_sample(buffer, &(replay_draw){ { 1 }, 1, 1, NAN }, &random, batch));
     uint64_t before = feed_checksum(buffer);
     expect_fails(GN_ERR_NUMERIC, "priority -1 of item 0",
                  replay_buffer_set_priorities(buffer, (uint64_t[]){ 0, 0 }, (float[]){ 5, -1 }, 2));
@@ -444,6 +446,63 @@ static void calls_out_of_order_and_bad_values_are_refused(void **state)
                  replay_buffer_create(&buffer, &config, &(replay_spec){ 1, 1, 1 }, NULL, NULL));
     expect_fails(GN_ERR_ARG, "0 steps",
                  replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, 0, 1));
+}
+
+// Programs fill the struct without the table.
+static void options_outside_their_range_are_refused(void **state)
+{
+    (void)state;
+    const replay_config sound = feed_config(10, 1024, true);
+    replay_buffer *buffer;
+    replay_config config[10];
+    const char *named[10] = { "replay.codec: 7",           "replay.codec: -1",
+                              "replay.durability: 3",      "replay.priority: 2",
+                              "replay.weight_max: -1",     "replay.cache_mb: -1",
+                              "replay.ahead: 65",          "replay.compression: 20",
+                              "replay.alpha_final: -0.5 ", "replay.beta: nan" };
+    for (int i = 0; i < 10; i++)
+        config[i] = sound;
+    config[0].codec = REPLAY_PATCH + 1;
+    config[1].codec = -1;
+    config[2].durability = 3;
+    config[3].priority = REPLAY_RANK + 1;
+    config[4].weight_max = -1;
+    config[5].cache_mb = -1;
+    config[6].ahead = 65;
+    config[7].compression = 20;
+    config[8].alpha_final = -0.5;
+    config[9].beta = NAN;
+    for (int i = 0; i < 10; i++)
+        expect_fails(
+            GN_ERR_CONFIG, named[i],
+            replay_buffer_create(&buffer, &config[i], &(replay_spec){ 1, 1, 1 }, NULL, NULL));
+}
+
+static void nothing_is_drawn_where_all_priorities_are_zero(void **state)
+{
+    (void)state;
+    const unsigned char record = 0;
+    replay_config config = feed_config(10, 1024, true);
+    config.priority_epsilon = 0;
+    replay_buffer *buffer;
+    replay_batch *batch;
+    const replay_draw draw = { { 1 }, 1, 1, 1 };
+    gn_random random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0);
+    expect_ok(replay_buffer_create(&buffer, &config, &(replay_spec){ 1, 1, 1 }, NULL, NULL));
+    expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, 1, 1 }, 1, 1));
+    expect_ok(replay_buffer_begin(buffer, 0, &record));
+    expect_ok(replay_buffer_add(buffer, 0, 0, 1, false, false, &record));
+    expect_ok(replay_buffer_set_priorities(buffer, (uint64_t[]){ 0 }, (float[]){ 0 }, 1));
+    expect_fails(GN_ERR_EMPTY, "all 1 steps have priority 0 and replay.priority_epsilon is 0",
+                 replay_buffer_sample(buffer, &draw, &random, batch));
+    expect_ok(replay_buffer_add(buffer, 0, 0, 1, false, false, &record));
+    expect_ok(replay_buffer_sample(buffer, &draw, &random, batch));
+    assert_int_equal(batch->item[0], 1);
+    expect_ok(replay_buffer_set_alpha(buffer, 0));
+    expect_ok(replay_buffer_set_priorities(buffer, (uint64_t[]){ 1 }, (float[]){ 0 }, 1));
+    expect_ok(replay_buffer_sample(buffer, &draw, &random, batch));
+    replay_batch_destroy(&batch);
+    replay_buffer_destroy(&buffer);
 }
 
 static void steady_state_allocates_nothing(void **state)
@@ -499,5 +558,6 @@ TEST_MAIN(uniform_buffers_do_what_the_naive_twin_does,
           prioritized_buffers_do_what_the_naive_twin_does, three_step_returns_of_an_episode,
           n_steps_stop_at_the_newest_slot, weights_of_four_priorities, priority_0_is_never_drawn,
           new_steps_get_the_running_maximum, steps_are_drawn_as_often_as_they_should,
-          calls_out_of_order_and_bad_values_are_refused, steady_state_allocates_nothing,
+          calls_out_of_order_and_bad_values_are_refused, options_outside_their_range_are_refused,
+          nothing_is_drawn_where_all_priorities_are_zero, steady_state_allocates_nothing,
           failed_allocations_leak_nothing)

@@ -1,10 +1,12 @@
 // A buffer much larger than what it may take of memory: 200,000 incompressible frames of 84x84, 1.4
-// GB on disk, sampled while it is written and after. Mapped pages of the file count too.
+// GB on disk, sampled while it is written and after, opened again, and read from outside. Mapped
+// pages of the file count too, also those that are mapped for an instant.
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "replay/reader.h"
 #include "replay/sampler.h"
 #include "tests/replay/feed.h"
 #include "tests/replay/frames.h"
@@ -45,6 +47,52 @@ static void sample(replay_sampler *sampler, gn_random *random, int batches, peak
         if (i % 100 == 0)
             look(most);
     }
+}
+
+// Forgets the most that was resident so far.
+static void forget_peak(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    assert_non_null(file);
+    assert_true(fputs("5", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void assert_peak(const char *of)
+{
+    double mb = status_mb("VmHWM");
+    print_message("%s: at most %.0f MB\n", of, mb);
+    assert_true(mb < LIMIT_MB);
+}
+
+static void open_again(const char *folder, uint64_t generation, uint64_t checksum)
+{
+    replay_config config = feed_config(FRAMES, 1024, true);
+    replay_buffer *buffer;
+    forget_peak();
+    expect_ok(
+        replay_buffer_create(&buffer, &config, &(replay_spec){ 1, FRAME_SIZE, 4 }, folder, "run"));
+    expect_ok(replay_buffer_rollback(buffer, generation, checksum));
+    assert_peak("opened again");
+    replay_buffer_destroy(&buffer);
+}
+
+static void read_all(const char *folder)
+{
+    replay_reader *reader;
+    replay_generation generation;
+    replay_slots slots;
+    uint64_t count = 0;
+    forget_peak();
+    expect_ok(replay_reader_open(&reader, folder, NULL));
+    expect_ok(replay_reader_begin(reader, 0, &generation));
+    do {
+        expect_ok(replay_reader_next(reader, &slots));
+        count += slots.count;
+    } while (slots.count > 0);
+    assert_int_equal(count, FRAMES);
+    assert_peak("read from outside");
+    replay_reader_close(&reader);
 }
 
 static void memory_stays_below_its_bound(void **state)
@@ -90,6 +138,8 @@ static void memory_stays_below_its_bound(void **state)
     replay_buffer_destroy(&buffer);
     gn_free(&frame);
     gn_free(&starts);
+    open_again(folder, FRAMES + AT_A_TIME - 1, checksum);
+    read_all(folder);
     test_temp_remove(folder);
 }
 

@@ -10,7 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
+#include "replay/reader.h"
 #include "replay/verify.h"
 #include "tests/replay/mixed.h"
 
@@ -58,6 +60,33 @@ static void folders_that_cannot_be_written_are_named(void **state)
     expect_ok(try_open(&kind, inside, "run"));
     chmod(inside, 0555);
     expect_ok(try_open(&kind, inside, "run")); // its files are there
+    test_temp_remove(folder);
+}
+
+// The child of root is somebody else: to read a store is to register in its lock.mdb.
+static void a_lock_file_that_cannot_be_written_is_named(void **state)
+{
+    (void)state;
+    enum { SOMEBODY = 65534 };
+    mixed kind = packed_kind();
+    char folder[GN_PATH_SIZE], lock[GN_PATH_SIZE], data[GN_PATH_SIZE];
+    test_temp_folder(folder);
+    expect_ok(try_open(&kind, folder, "run"));
+    expect_ok(gn_path_join(lock, folder, "lock.mdb"));
+    expect_ok(gn_path_join(data, folder, "data.mdb"));
+    assert_int_equal(chmod(folder, 0755) | chmod(data, 0444) | chmod(lock, 0444), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (geteuid() == 0 && setuid(SOMEBODY) != 0)
+            _exit(2);
+        replay_reader *reader;
+        gn_status status = replay_reader_open(&reader, folder, NULL);
+        _exit(status == GN_ERR_IO && strstr(gn_error_text(), "lock.mdb: open for writing") ? 0 : 1);
+    }
+    int how;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_int_equal(how, 0);
     test_temp_remove(folder);
 }
 
@@ -134,6 +163,64 @@ static void a_truncated_file_is_damaged(void **state)
     assert_true(gn_path_exists(path)); // what is left is not for us to remove
     assert_int_equal(stat(path, &about), 0);
     assert_int_equal(about.st_size, 5000);
+    test_temp_remove(folder);
+}
+
+// Flips a byte of a generation in every place where the file has it.
+static void damage_generation(const char *folder, uint64_t generation)
+{
+    replay_view *view;
+    expect_ok(replay_view_open(&view, folder, NULL));
+    const replay_value *value = replay_value_find(view->generation, view->generations, generation);
+    assert_non_null(value);
+    void *bytes, *file;
+    size_t size = value->size, file_size;
+    expect_ok(gn_alloc(&bytes, size, 1));
+    memcpy(bytes, value->bytes, size);
+    replay_view_close(&view);
+    char path[GN_PATH_SIZE];
+    expect_ok(gn_path_join(path, folder, "data.mdb"));
+    expect_ok(gn_file_read(&file, &file_size, path));
+    unsigned char *all = file;
+    for (size_t at = 0; at + size <= file_size; at++)
+        if (memcmp(all + at, bytes, size) == 0)
+            all[at] ^= 1;
+    expect_ok(gn_file_write(path, file, file_size));
+    gn_free(&bytes);
+    gn_free(&file);
+}
+
+// A run goes back to the newest sound generation; an older one that is damaged but still kept must
+// not stop what is committed after.
+static void an_old_damaged_generation_stops_no_commit(void **state)
+{
+    (void)state;
+    char folder[GN_PATH_SIZE];
+    test_temp_folder(folder);
+    replay_buffer *buffer;
+    uint64_t checksum, contents;
+    step_feed feed = feed_seed(5, 2);
+    replay_config config = feed_config(400, 64, true);
+    const replay_spec spec = { 2, FEED_RECORD, 1 };
+    expect_ok(replay_buffer_create(&buffer, &config, &spec, folder, "run"));
+    for (uint64_t generation = 1; generation <= 2; generation++) {
+        feed_add(&feed, buffer, 300);
+        expect_ok(replay_buffer_commit(buffer, generation, 1));
+        expect_ok(replay_buffer_await(buffer, &checksum));
+    }
+    replay_buffer_destroy(&buffer);
+    damage_generation(folder, 1);
+    expect_ok(replay_buffer_create(&buffer, &config, &spec, folder, "run"));
+    expect_ok(replay_buffer_rollback(buffer, 2, checksum));
+    feed_add(&feed, buffer, 300);
+    contents = feed_checksum(buffer);
+    expect_ok(replay_buffer_commit(buffer, 3, 1));
+    expect_ok(replay_buffer_await(buffer, &checksum));
+    replay_buffer_destroy(&buffer);
+    expect_ok(replay_buffer_create(&buffer, &config, &spec, folder, "run"));
+    expect_ok(replay_buffer_rollback(buffer, 3, checksum));
+    assert_int_equal(feed_checksum(buffer), contents);
+    replay_buffer_destroy(&buffer);
     test_temp_remove(folder);
 }
 
@@ -258,6 +345,7 @@ static void a_full_disk_fails_adding_which_goes_on_when_there_is_room(void **sta
     }
 }
 
-TEST_MAIN(folders_that_cannot_be_written_are_named, other_options_are_named_beside_the_stores,
-          a_truncated_file_is_damaged, a_second_process_is_refused,
+TEST_MAIN(folders_that_cannot_be_written_are_named, a_lock_file_that_cannot_be_written_is_named,
+          other_options_are_named_beside_the_stores, a_truncated_file_is_damaged,
+          an_old_damaged_generation_stops_no_commit, a_second_process_is_refused,
           a_full_disk_fails_adding_which_goes_on_when_there_is_room)
