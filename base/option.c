@@ -326,6 +326,41 @@ gn_status gn_options_set(const gn_option_section *sections, const char *key, con
     return gn_fail(GN_ERR_CONFIG, "%.200s: unknown option (nearest: %s)", key, nearest);
 }
 
+static int last_choice(const gn_option *option)
+{
+    int last = 0;
+    while (option->choices[last + 1] != NULL)
+        last++;
+    return last;
+}
+
+gn_status gn_options_check(const char *section, const gn_option *options, const void *values)
+{
+    for (const gn_option *option = options; option->key != NULL; option++) {
+        const void *field = (const char *)values + option->offset;
+        double value, min = option->min, max = option->max;
+        switch (option->type) {
+        case GN_OPTION_TYPE_INT:
+            value = (double)*(const int64_t *)field;
+            break;
+        case GN_OPTION_TYPE_REAL:
+            value = *(const double *)field;
+            break;
+        case GN_OPTION_TYPE_CHOICE:
+            value = *(const int *)field;
+            min = 0;
+            max = last_choice(option);
+            break;
+        default:
+            continue;
+        }
+        if (!(value >= min && value <= max))
+            return gn_fail(GN_ERR_CONFIG, "%s.%s: %g must be %g to %g", section, option->key, value,
+                           min, max);
+    }
+    return GN_OK;
+}
+
 void gn_options_reset(const gn_option_section *sections)
 {
     for (const gn_option_section *section = sections; section->name != NULL; section++)

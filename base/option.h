@@ -98,6 +98,10 @@ void gn_options_reset(const gn_option_section *sections);
 // range; the text names key, value and what is allowed. Then nothing changed.
 gn_status gn_options_set(const gn_option_section *sections, const char *key, const char *value);
 
+// Checks a struct that a program filled itself: its single numbers and choices.
+// Errors: GN_ERR_CONFIG: out of range; the text names section, key, value and what is allowed.
+gn_status gn_options_check(const char *section, const gn_option *options, const void *values);
+
 // The row of "section.key" and where its value lies (both may be NULL); false if there is none.
 bool gn_options_find(const gn_option_section *sections, const char *key,
                      const gn_option **ret_option, void **ret_value);
