@@ -4,10 +4,9 @@
 #include <math.h>
 
 #include "replay/buffer_internal.h"
+#include "replay/codec.h"
 #include "replay/quantize.h"
 
-static const char *const codec_names[] = { "auto",      "ram",   "none",  "zstd",
-                                           "zstd-dict", "delta", "patch", NULL };
 static const char *const durability_names[] = { "commit", "batch", "none", NULL };
 static const char *const priority_names[] = { "proportional", "rank", NULL };
 static const char *const weight_max_names[] = { "batch", "buffer", NULL };
@@ -20,7 +19,7 @@ const gn_option replay_options[] = {
     GN_OPTION_INT(replay_config, chunk, "1024", 1, 1048576,
                   "slots a chunk, at most; always below the slots of an environment"),
     GN_OPTION_CHOICE(
-        replay_config, codec, "auto", codec_names,
+        replay_config, codec, "auto", replay_codec_names,
         "how records are kept: all in RAM, or packed one by one; auto packs large ones"),
     GN_OPTION_INT(replay_config, compression, "0", 0, 19,
                   "zstd level; 0: 1 for columns, 3 for packed records, 9 for those where it pays"),
@@ -83,31 +82,6 @@ replay_layout replay_config_layout(const replay_config *config, const replay_spe
     return layout;
 }
 
-// What the table allows, for who fills the struct without it.
-static gn_status check_ranges(const replay_config *config)
-{
-    for (const gn_option *option = replay_options; option->key; option++) {
-        const void *field = (const char *)config + option->offset;
-        double value, min = option->min, max = option->max;
-        if (option->type == GN_OPTION_TYPE_INT)
-            value = (double)*(const int64_t *)field;
-        else if (option->type == GN_OPTION_TYPE_REAL)
-            value = *(const double *)field;
-        else if (option->type == GN_OPTION_TYPE_CHOICE)
-            for (value = *(const int *)field, min = 0, max = -1; option->choices[(int)max + 1];)
-                max++;
-        else
-            continue;
-        if (!(value >= min && value <= max))
-            return gn_fail(GN_ERR_CONFIG, "replay.%s: %g must be %g to %g", option->key, value, min,
-                           max);
-    }
-    if (config->alpha_final < 0 && config->alpha_final != -1)
-        return gn_fail(GN_ERR_CONFIG, "replay.alpha_final: %g must be 0 to 1, or -1",
-                       config->alpha_final);
-    return GN_OK;
-}
-
 // Two steps of each stream: one may leave while the stream begins an episode and adds none.
 static gn_status check_evict_lowest(const replay_config *config, const replay_spec *spec)
 {
@@ -141,7 +115,10 @@ gn_status replay_config_check(const replay_config *config, const replay_spec *sp
                        "%lld to %u for each",
                        (long long)config->capacity, streams,
                        (long long)(config->capacity / streams), (long long)least, UINT32_MAX);
-    GN_TRY(check_ranges(config));
+    GN_TRY(gn_options_check("replay", replay_options, config));
+    if (config->alpha_final < 0 && config->alpha_final != -1)
+        return gn_fail(GN_ERR_CONFIG, "replay.alpha_final: %g must be 0 to 1, or -1",
+                       config->alpha_final);
     GN_TRY(check_evict_lowest(config, spec));
     if (config->quantize != 0 && config->quantize != 8 && config->quantize != 16)
         return gn_fail(GN_ERR_CONFIG, "replay.quantize: %lld must be 0, 8 or 16",

@@ -16,10 +16,13 @@ struct replay_coder {
     replay_codec_kind kind;
 };
 
+const char *const replay_codec_names[] = { "auto",      "ram",   "none",  "zstd",
+                                           "zstd-dict", "delta", "patch", NULL };
+
 const char *replay_codec_name(uint32_t kind)
 {
-    static const char *const names[] = { "none", "zstd", "zstd-dict", "delta", "patch" };
-    return kind < sizeof names / sizeof *names ? names[kind] : NULL;
+    enum { UNPACKED = 2 }; // auto, ram
+    return kind <= REPLAY_CODEC_PATCH ? replay_codec_names[UNPACKED + kind] : NULL;
 }
 
 gn_status replay_coder_create(replay_coder **ret_coder, replay_codec_kind kind, int level,

@@ -27,6 +27,9 @@ typedef enum replay_codec_kind {
     REPLAY_CODEC_PATCH, // patches, or zstd with a dictionary: as the model there is says
 } replay_codec_kind;
 
+// Choices of the option replay.codec: auto, ram, then the kinds in their order. Ends with NULL.
+extern const char *const replay_codec_names[];
+
 // As the option replay.codec calls it; NULL where there is no such kind.
 const char *replay_codec_name(uint32_t kind);
 
