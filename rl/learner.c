@@ -238,11 +238,12 @@ static nn_fractions draw_fractions(rl_learner *learner, int which, size_t rows)
     return (nn_fractions){ learner->fraction[which], count };
 }
 
-static nn_fractions even_fractions(const rl_learner *learner)
+// Those that actions are chosen by, even_fraction or acting_fraction; none likewise.
+static nn_fractions choosing_fractions(const rl_learner *learner, const float *fraction)
 {
     if (!is_implicit(learner))
         return (nn_fractions){ 0 };
-    return (nn_fractions){ learner->even_fraction, (size_t)learner->head.config.acting_quantiles };
+    return (nn_fractions){ fraction, (size_t)learner->head.config.acting_quantiles };
 }
 
 // Outputs an action of a forward with these fractions.
@@ -310,7 +311,8 @@ static gn_status run_next(rl_learner *learner, nn_fractions fractions)
         return GN_OK;
     }
     GN_TRY(run_all_actions(learner, agent->double_q ? NN_ONLINE : NN_TARGET, observation,
-                           even_fractions(learner), learner->next_value));
+                           choosing_fractions(learner, learner->even_fraction),
+                           learner->next_value));
     if (!agent->munchausen)
         choose_next(learner);
     return nn_model_forward(learner->model, NN_TARGET, observation, rows, fractions,
@@ -478,9 +480,7 @@ gn_status rl_learner_update_target(rl_learner *learner)
 gn_status rl_learner_values(rl_learner *learner, const float *parameter, const float *observation,
                             float *ret_value)
 {
-    bool implicit = is_implicit(learner);
-    nn_fractions fractions = { learner->acting_fraction,
-                               implicit ? (size_t)learner->head.config.acting_quantiles : 0 };
+    nn_fractions fractions = choosing_fractions(learner, learner->acting_fraction);
     GN_TRY(nn_model_act(learner->model, parameter, observation, fractions, learner->next_out));
     nn_head_values(&learner->head, learner->next_out, learner->layout.spec.actions,
                    width_of(learner, fractions), &learner->risk, learner->agent.rescale, ret_value);
