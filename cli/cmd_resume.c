@@ -8,10 +8,15 @@ static const cli_flag flags[] = {
       "train to this many steps in total instead of the number the run began with; schedules "
       "follow the new number" },
     { "--from", "STEP", NULL, "continue from this checkpoint; newer ones are removed" },
+    { "--device", "D", "run.device",
+      "where the networks learn from here on: cpu, torch, cuda, cuda:N or auto; each rounds "
+      "differently" },
+    { "--replay.device", "D", "replay.device",
+      "where steps are drawn from here on: cpu, cuda or cuda:N; all draw the same" },
     { 0 },
 };
 
-static const char usage[] = "gannet resume DIR [--steps N] [--from STEP]";
+static const char usage[] = "gannet resume DIR [--steps N] [--from STEP] [--device D]";
 static const char about[] =
     "Continues a run exactly where its newest whole checkpoint stands, whatever ended it. What was "
     "written after that checkpoint is taken back first; the result is the same, byte for byte, as "

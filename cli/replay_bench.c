@@ -351,16 +351,22 @@ static gn_status print_result(const bench_state *self, const bench_result *r)
     cli_row(&out, "on disk");
     cli_bytes(&out, stats->disk_bytes);
     gn_text_append(&out, ", %.4g bytes a step\n", r->disk_step);
+    if (stats->device_bytes > 0) {
+        cli_row(&out, "on the device");
+        cli_bytes(&out, stats->device_bytes);
+        gn_text_append(&out, "\n");
+    }
     return cli_print(&out);
 }
 
 static gn_status print_json(const bench_state *self, const bench_result *r)
 {
     json_t *root = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:b}", "input", replay_input_names[self->options->input],
+        "{s:s, s:I, s:I, s:I, s:I, s:b, s:s}", "input", replay_input_names[self->options->input],
         "record_bytes", (json_int_t)replay_input_record_size(self->input), "stack",
         (json_int_t)self->options->stack, "batch", (json_int_t)self->options->batch, "steps",
-        (json_int_t)r->stats.steps, "prioritized", self->config->prioritized);
+        (json_int_t)r->stats.steps, "prioritized", self->config->prioritized, "device",
+        self->config->device);
     const struct {
         const char *name;
         double value;
@@ -378,6 +384,7 @@ static gn_status print_json(const bench_state *self, const bench_result *r)
         { "commit_stood_still_s", r->stood_still_s },
         { "ram_bytes_a_step", r->ram_step },
         { "disk_bytes_a_step", r->disk_step },
+        { "device_bytes", (double)r->stats.device_bytes },
     };
     for (size_t i = 0; root && i < sizeof values / sizeof *values; i++)
         json_object_set_new(root, values[i].name, json_real(values[i].value));

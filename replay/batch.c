@@ -21,6 +21,7 @@ static gn_status allocate(replay_batch *batch)
     size_t runs = batch->spec.stack + 1;
     GN_TRY(gn_alloc(&plan->record, n * (1 + horizons) * batch->spec.stack, plan->record_size));
     GN_TRY(gn_alloc(&plan->row, n, sizeof *plan->row));
+    GN_TRY(gn_alloc(&plan->u, n, sizeof *plan->u));
     return gn_alloc(&plan->read, n * (1 + horizons) * runs, sizeof *plan->read);
 }
 
@@ -56,6 +57,7 @@ void replay_batch_destroy(replay_batch **batch)
     if (self->plan) {
         gn_free(&self->plan->record);
         gn_free(&self->plan->row);
+        gn_free(&self->plan->u);
         gn_free(&self->plan->read);
     }
     gn_free(&self->plan);

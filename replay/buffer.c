@@ -35,6 +35,14 @@ static gn_status allocate_staged(replay_buffer *buffer)
     return GN_OK;
 }
 
+static gn_status create_tree(replay_buffer *buffer, uint64_t slots)
+{
+    const cuda_runtime *cuda;
+    int index;
+    GN_TRY(replay_config_open_device(&buffer->config, &cuda, &index));
+    return weight_tree_create(&buffer->tree, slots, cuda, index);
+}
+
 static gn_status allocate(replay_buffer *buffer)
 {
     const replay_config *config = &buffer->config;
@@ -47,7 +55,7 @@ static gn_status allocate(replay_buffer *buffer)
     if (status != GN_OK)
         return gn_fail_within(status, "replay.capacity: %lld", (long long)config->capacity);
     if (config->prioritized)
-        GN_TRY(sum_tree_create(&buffer->tree, slots));
+        GN_TRY(create_tree(buffer, slots));
     if (config->prioritized && config->priority == REPLAY_RANK)
         GN_TRY(rank_weights_create(&buffer->ranks));
     const replay_fetcher_config fetching = {
@@ -120,7 +128,7 @@ void replay_buffer_destroy(replay_buffer **buffer)
     replay_records_destroy(&self->records);
     replay_fetcher_destroy(&self->fetcher);
     replay_store_close(&self->store);
-    sum_tree_destroy(&self->tree);
+    weight_tree_destroy(&self->tree);
     rank_weights_destroy(&self->ranks);
     gn_free(&self->stream);
     gn_free(&self->bounds);
@@ -256,25 +264,10 @@ static gn_status before_write(replay_buffer *buffer, uint32_t stream, bool open,
         replay_records_place(buffer->records, stream, buffer->stream[stream].head));
 }
 
-void replay_settle_weights(replay_buffer *buffer)
-{
-    if (!buffer->tree || buffer->pending_count == 0)
-        return;
-    gn_status status =
-        sum_tree_set(buffer->tree, buffer->pending, buffer->pending_weight, buffer->pending_count);
-    assert(status == GN_OK);
-    (void)status;
-    buffer->pending_count = 0;
-}
-
 static void set_weight(replay_buffer *buffer, uint64_t slot, double weight)
 {
-    if (!buffer->tree)
-        return;
-    if (buffer->pending_count == REPLAY_BLOCK)
-        replay_settle_weights(buffer);
-    buffer->pending[buffer->pending_count] = slot;
-    buffer->pending_weight[buffer->pending_count++] = weight;
+    if (buffer->tree)
+        weight_tree_set(buffer->tree, &slot, &weight, 1);
 }
 
 // A slot leaves what can be sampled.
@@ -308,18 +301,19 @@ static void take_slot(replay_buffer *buffer, uint32_t stream, uint8_t flags)
 
 // Where more steps can be drawn than the options want, those of the lowest priority are given up.
 // Their slots stay until the ring takes them: what came before and after them needs their records.
-static void evict_lowest(replay_buffer *buffer)
+static gn_status evict_lowest(replay_buffer *buffer)
 {
     double all = (double)(buffer->streams * buffer->sampled);
     uint64_t slot;
     if ((double)buffer->count <= all - buffer->config.evict_lowest * all)
-        return;
-    replay_settle_weights(buffer);
-    if (sum_tree_lowest(buffer->tree, &slot) != GN_OK)
-        return;
+        return GN_OK;
+    gn_status status = weight_tree_lowest(buffer->tree, &slot);
+    if (status != GN_OK)
+        return status == GN_ERR_EMPTY ? GN_OK : status;
     retire(buffer, slot);
     buffer->step[slot].priority = REPLAY_EVICTED;
     set_weight(buffer, slot, 0);
+    return GN_OK;
 }
 
 gn_status replay_buffer_begin(replay_buffer *buffer, uint32_t stream, const unsigned char *record)
@@ -354,19 +348,17 @@ gn_status replay_buffer_add(replay_buffer *buffer, uint32_t stream, int32_t acti
         buffer->weighed_priority = step->priority;
     }
     set_weight(buffer, slot, buffer->new_weight);
-    if (buffer->config.evict_lowest > 0)
-        evict_lowest(buffer);
-    return GN_OK;
+    return buffer->config.evict_lowest > 0 ? evict_lowest(buffer) : GN_OK;
 }
 
 // --- weighing all
 
-gn_status replay_weigh_all(replay_buffer *buffer)
+void replay_weigh_all(replay_buffer *buffer)
 {
     uint64_t slots = buffer->streams * buffer->ring;
     if (!buffer->tree)
-        return GN_OK;
-    buffer->unranked = buffer->pending_count = 0;
+        return;
+    buffer->unranked = 0;
     buffer->weighed_priority = -1;
     for (uint64_t first = 0; first < slots; first += REPLAY_BLOCK) {
         uint64_t slot[REPLAY_BLOCK];
@@ -378,9 +370,8 @@ gn_status replay_weigh_all(replay_buffer *buffer)
             bool drawn = replay_is_sampled(buffer, first + i) && replay_is_drawn(step);
             weight[i] = drawn ? replay_weight(buffer, step->priority) : 0;
         }
-        GN_TRY(sum_tree_set(buffer->tree, slot, weight, n));
+        weight_tree_set(buffer->tree, slot, weight, n);
     }
-    return GN_OK;
 }
 
 gn_status replay_buffer_set_alpha(replay_buffer *buffer, double alpha)
@@ -390,7 +381,8 @@ gn_status replay_buffer_set_alpha(replay_buffer *buffer, double alpha)
     if (alpha == buffer->alpha)
         return GN_OK;
     buffer->alpha = alpha;
-    return replay_weigh_all(buffer);
+    replay_weigh_all(buffer);
+    return GN_OK;
 }
 
 void replay_clear(replay_buffer *buffer)
@@ -407,9 +399,7 @@ void replay_clear(replay_buffer *buffer)
     buffer->alpha = buffer->config.alpha;
     if (buffer->ranks)
         rank_weights_clear(buffer->ranks);
-    gn_status status = replay_weigh_all(buffer);
-    assert(status == GN_OK);
-    (void)status;
+    replay_weigh_all(buffer);
 }
 
 // --- looking
@@ -460,8 +450,11 @@ gn_status replay_buffer_measure(replay_buffer *buffer, replay_buffer_stats *ret_
     if (fetched.misses > 0)
         stats.saved_s = fetched.miss_s / (double)fetched.misses * (double)fetched.hits;
     stats.ram_bytes += replay_records_ram(buffer->records) + fetched.cache_bytes;
-    if (buffer->tree)
-        stats.ram_bytes += sum_tree_size(buffer->tree) + stats.capacity * sizeof(float); // staged
+    if (buffer->tree) {
+        stats.ram_bytes += weight_tree_size(buffer->tree);
+        stats.ram_bytes += stats.capacity * sizeof(float); // staged
+        stats.device_bytes = weight_tree_device_size(buffer->tree);
+    }
     if (buffer->writer) {
         stats.ram_bytes += replay_writer_ram(buffer->writer);
         stats.stalled_s = replay_writer_stalled(buffer->writer);

@@ -19,8 +19,9 @@
 // compressed chunks, which a background thread writes to disk and single records are read from.
 //
 // Priorities: weight = (priority + epsilon)^alpha; new steps get the running maximum.
-// P(i) = weight_i / total; w_i = (N P(i))^-beta / max w.
-// Source: Schaul, Quan, Antonoglou & Silver 2016, arXiv:1511.05952.
+// P(i) = weight_i / total; w_i = (N P(i))^-beta / max w. They are drawn from a sum tree in RAM, or
+// on a CUDA device (replay.device), with the same results to the last bit. Source: Schaul, Quan,
+// Antonoglou & Silver 2016, arXiv:1511.05952.
 //
 // Threads: one owner at a time, but for replay_buffer_await.
 
@@ -68,6 +69,7 @@ typedef struct replay_config {
     double uniform; // share of draws that are uniform
     double evict_lowest; // share of stored steps that are not drawn any more
     int weight_max; // replay_weight_max: which maximum weights are divided by
+    char device[GN_OPTION_TEXT_SIZE]; // cpu, cuda or cuda:N: where priorities are drawn
 } replay_config;
 
 extern const gn_option replay_options[];
@@ -75,14 +77,17 @@ extern const gn_option replay_options[];
 typedef struct replay_buffer replay_buffer;
 
 // Checks the options for steps of `spec`: also that each stream has slots for the records of an
-// observation, a final one and an open one, and that replay.cache_mb has something to cache.
-// Errors: GN_ERR_CONFIG; GN_ERR_ARG if there is no stream or records have no bytes.
+// observation, a final one and an open one, that replay.cache_mb has something to cache, and that
+// replay.device is there.
+// Errors: GN_ERR_CONFIG; GN_ERR_ARG if there is no stream or records have no bytes;
+// GN_ERR_UNSUPPORTED, the text says which of library, driver or device is missing.
 gn_status replay_config_check(const replay_config *config, const replay_spec *spec);
 
 // The capacity is split evenly over the streams. folder: where the store is, NULL for RAM only;
 // owner: see replay_store_open. A store that holds generations must be rolled back to one of them
 // before anything is added; one without any starts empty.
-// Errors: those of replay_config_check; GN_ERR_MEMORY; those of replay_store_open.
+// Errors: those of replay_config_check; GN_ERR_MEMORY; GN_ERR_BACKEND of a device, which every call
+// below that draws or evicts may return too; those of replay_store_open.
 gn_status replay_buffer_create(replay_buffer **ret_buffer, const replay_config *config,
                                const replay_spec *spec, const char *folder, const char *owner);
 void replay_buffer_destroy(replay_buffer **buffer);
@@ -163,6 +168,7 @@ typedef struct replay_buffer_stats {
     uint64_t steps, slots, capacity; // steps that can be sampled; slots in use
     uint64_t written; // slots ever written
     uint64_t ram_bytes, disk_bytes; // ram: all memory of the buffer
+    uint64_t device_bytes; // of replay.device
     double max_priority;
     uint64_t committed; // the newest generation that is durable
     double stalled_s; // that adding waited for the background thread

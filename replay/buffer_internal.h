@@ -7,7 +7,7 @@
 #include "replay/fetch.h"
 #include "replay/rank_weights.h"
 #include "replay/records.h"
-#include "replay/sum_tree.h"
+#include "replay/weight_tree.h"
 #include "replay/writer.h"
 
 enum { REPLAY_BLOCK = 256 }; // items handled at a time where a copy on the stack is needed
@@ -33,10 +33,7 @@ struct replay_buffer {
     replay_stream *stream;
     replay_step *step; // [streams * ring]
     replay_records *records;
-    sum_tree *tree; // weight of every slot; NULL in uniform mode
-    uint64_t pending[REPLAY_BLOCK]; // slots whose weight is pending_weight, not in the tree yet
-    double pending_weight[REPLAY_BLOCK];
-    size_t pending_count;
+    weight_tree *tree; // weight of every slot; NULL in uniform mode
     rank_weights *ranks; // of all steps; NULL but in rank-based mode
     uint64_t zeros; // steps of priority 0; prioritized only
     uint64_t unranked; // priorities changed since all were ranked
@@ -100,12 +97,8 @@ static inline bool replay_is_open(const replay_buffer *buffer, uint32_t stream)
 // Weight of a priority in the sum tree.
 double replay_weight(const replay_buffer *buffer, float priority);
 
-// Brings the weights of added steps into the tree: they wait, so that many cost little more than
-// one.
-void replay_settle_weights(replay_buffer *buffer);
-
 // Weighs all steps anew: after loading, and by another exponent.
-gn_status replay_weigh_all(replay_buffer *buffer);
+void replay_weigh_all(replay_buffer *buffer);
 
 // Hands every chunk whose slots are all closed to the writer, and makes room for the next record.
 gn_status replay_seal_chunks(replay_buffer *buffer, uint32_t stream);
@@ -120,6 +113,11 @@ void replay_clear(replay_buffer *buffer);
 // Fills an empty buffer. ret_end_model: models from there on are none of this state.
 // Errors: GN_ERR_CORRUPT, GN_ERR_IO; then the buffer must be emptied.
 gn_status replay_load_state(replay_buffer *buffer, gn_blob *in, uint32_t *ret_end_model);
+
+// Opens replay.device where it draws: NULL for the CPU.
+// Errors: GN_ERR_CONFIG, GN_ERR_UNSUPPORTED.
+gn_status replay_config_open_device(const replay_config *config, const cuda_runtime **ret_cuda,
+                                    int *ret_index);
 
 // What the options come to for these records.
 replay_layout replay_config_layout(const replay_config *config, const replay_spec *spec);

@@ -256,7 +256,8 @@ static gn_status take_weight(loader *self, uint32_t stream, uint64_t slot, const
     memcpy(&weight, number, sizeof weight);
     if (!(weight >= 0 && weight <= 1))
         return fail_state(stream, "a weight is not in 0 .. 1");
-    return sum_tree_set(self->buffer->tree, &slot, &weight, 1);
+    weight_tree_set(self->buffer->tree, &slot, &weight, 1);
+    return GN_OK;
 }
 
 static gn_status load_streams(loader *self)
@@ -298,8 +299,10 @@ static gn_status load_priorities(loader *self)
     replay_buffer *buffer = self->buffer;
     for (uint32_t stream = 0; stream < buffer->streams; stream++)
         GN_TRY(load_runs(self, stream, "priorities", sizeof(float), take_priority));
-    if (!buffer->ranks)
-        return replay_weigh_all(buffer);
+    if (!buffer->ranks) {
+        replay_weigh_all(buffer);
+        return GN_OK;
+    }
     gn_blob_read(self->in, "unranked", &buffer->unranked, sizeof buffer->unranked);
     for (uint32_t stream = 0; stream < buffer->streams; stream++)
         GN_TRY(load_runs(self, stream, "weights", sizeof(double), take_weight));

@@ -2,10 +2,12 @@
 // to.
 
 #include <math.h>
+#include <string.h>
 
 #include "replay/buffer_internal.h"
 #include "replay/codec.h"
 #include "replay/quantize.h"
+#include "shim/device.h"
 
 static const char *const durability_names[] = { "commit", "batch", "none", NULL };
 static const char *const priority_names[] = { "proportional", "rank", NULL };
@@ -50,6 +52,9 @@ const gn_option replay_options[] = {
                    "share of the steps of a full buffer that are not drawn: the lowest priorities"),
     GN_OPTION_CHOICE(replay_config, weight_max, "batch", weight_max_names,
                      "largest importance weight is 1 over the batch or over the whole buffer"),
+    GN_OPTION_TEXT(replay_config, device, "cpu",
+                   "where steps are drawn and priorities updated: cpu, cuda or cuda:N; the results "
+                   "are the same"),
     { 0 },
 };
 
@@ -99,8 +104,26 @@ static gn_status check_evict_lowest(const replay_config *config, const replay_sp
     return GN_OK;
 }
 
+gn_status replay_config_open_device(const replay_config *config, const cuda_runtime **ret_cuda,
+                                    int *ret_index)
+{
+    *ret_cuda = NULL;
+    *ret_index = 0;
+    if (strcmp(config->device, "cpu") == 0 || config->device[0] == '\0')
+        return GN_OK;
+    if (!device_parse_cuda(config->device, ret_index))
+        return gn_fail(GN_ERR_CONFIG, "replay.device: '%s' is none of cpu, cuda, cuda:N",
+                       config->device);
+    if (!config->prioritized)
+        return GN_OK;
+    gn_status status = cuda_open(ret_cuda, NULL, *ret_index);
+    return status == GN_OK ? GN_OK : gn_fail_within(status, "replay.device: %s", config->device);
+}
+
 gn_status replay_config_check(const replay_config *config, const replay_spec *spec)
 {
+    const cuda_runtime *cuda;
+    int index;
     uint32_t streams = spec->streams;
     if (streams == 0 || spec->record_size == 0)
         return gn_fail(GN_ERR_ARG,
@@ -131,5 +154,5 @@ gn_status replay_config_check(const replay_config *config, const replay_spec *sp
                        "replay.cache_mb: %lld: records of %u bytes are not packed (replay.codec), "
                        "so nothing is decoded; must be 0",
                        (long long)config->cache_mb, spec->record_size);
-    return GN_OK;
+    return replay_config_open_device(config, &cuda, &index);
 }

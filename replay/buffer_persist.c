@@ -44,9 +44,8 @@ static void stage_tails(replay_buffer *buffer)
 static void stage_priorities(replay_buffer *buffer)
 {
     replay_staged *staged = &buffer->staged;
-    const double *weight = buffer->tree ? sum_tree_weights(buffer->tree) : NULL;
+    const double *weight = buffer->tree ? weight_tree_weights(buffer->tree) : NULL;
     size_t n = 0;
-    replay_settle_weights(buffer);
     for (uint32_t i = 0; i < buffer->streams && staged->priority; i++) {
         uint64_t head = buffer->stream[i].head, at = replay_oldest(&buffer->layout, head);
         while (at < head) {
@@ -293,7 +292,7 @@ static gn_status fold_slot(replay_buffer *buffer, uint32_t stream, uint64_t posi
     fold(sum, &buffer->step[slot], sizeof(replay_step));
     fold(sum, record, buffer->spec.record_size);
     if (buffer->tree)
-        fold(sum, sum_tree_weights(buffer->tree) + slot, sizeof(double));
+        fold(sum, weight_tree_weights(buffer->tree) + slot, sizeof(double));
     return GN_OK;
 }
 
@@ -303,7 +302,6 @@ gn_status replay_buffer_checksum(replay_buffer *buffer, uint64_t *ret_checksum)
     unsigned char *record;
     GN_TRY(gn_alloc(&record, buffer->spec.record_size, 1));
     replay_wait_reader(buffer);
-    replay_settle_weights(buffer);
     fold(&sum, &buffer->max_priority, sizeof buffer->max_priority);
     fold(&sum, &buffer->alpha, sizeof buffer->alpha);
     gn_status status = GN_OK;

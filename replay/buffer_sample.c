@@ -1,5 +1,6 @@
-// Drawing batches and changing priorities. A batch is drawn in blocks: all its slots first, then
-// their returns, while the lines of what comes next are on their way from memory, then the records.
+// Drawing batches and changing priorities. All slots of a batch are drawn first; then it is filled
+// in blocks: the returns, while the lines of what comes next are on their way from memory, then the
+// records.
 // Records that are packed are left to the plan.
 
 #include "replay/buffer_draw_internal.h"
@@ -24,24 +25,17 @@ static uint64_t draw_uniform(const replay_buffer *buffer, gn_random *random)
     }
 }
 
-// One draw from each of the strata first .. first + n - 1 of `strata`.
-static gn_status draw_prioritized(const replay_buffer *buffer, gn_random *random, size_t first,
-                                  size_t strata, uint64_t *ret_slot, size_t n)
+// One draw from each of n strata.  Shapes: u, ret_slot: [n]; u is scratch.
+static gn_status draw_slots(const replay_buffer *buffer, gn_random *random, double *u,
+                            uint64_t *ret_slot, size_t n)
 {
-    double u[REPLAY_BLOCK];
-    for (size_t i = 0; i < n; i++)
-        u[i] = ((double)(first + i) + gn_random_unit(random)) / (double)strata;
-    return sum_tree_find(buffer->tree, u, n, ret_slot, NULL);
-}
-
-static gn_status draw_slots(const replay_buffer *buffer, gn_random *random, size_t first,
-                            size_t strata, uint64_t *ret_slot, size_t n)
-{
+    double share = buffer->config.uniform;
+    for (size_t i = 0; i < n && buffer->tree; i++)
+        u[i] = ((double)i + gn_random_unit(random)) / (double)n;
     if (buffer->tree)
-        GN_TRY(draw_prioritized(buffer, random, first, strata, ret_slot, n));
+        GN_TRY(weight_tree_find(buffer->tree, u, n, ret_slot));
     for (size_t i = 0; i < n; i++)
-        if (!buffer->tree ||
-            (buffer->config.uniform > 0 && gn_random_unit(random) < buffer->config.uniform))
+        if (!buffer->tree || (share > 0 && gn_random_unit(random) < share))
             ret_slot[i] = draw_uniform(buffer, random);
     return GN_OK;
 }
@@ -169,14 +163,14 @@ static void put_rows(const replay_buffer *buffer, const drawn_step *step, replay
     }
 }
 
-static gn_status draw_block(replay_buffer *buffer, const replay_draw *draw, gn_random *random,
-                            replay_batch *batch, size_t first, size_t n)
+// Makes rows of drawn slots, which are in batch->item.
+static void fill_block(const replay_buffer *buffer, const replay_draw *draw, replay_batch *batch,
+                       size_t first, size_t n)
 {
-    uint64_t slot[REPLAY_BLOCK];
+    const uint64_t *slot = batch->item + first;
     drawn_step step[REPLAY_BLOCK];
     replay_plan *plan = batch->plan;
     enum { ROWS_AHEAD = 16 }; // rows whose records are on their way from memory
-    GN_TRY(draw_slots(buffer, random, first, batch->size, slot, n));
     for (size_t i = 0; i < n; i++)
         __builtin_prefetch(&buffer->step[slot[i]]);
     for (size_t i = 0; i < n; i++)
@@ -187,7 +181,6 @@ static gn_status draw_block(replay_buffer *buffer, const replay_draw *draw, gn_r
         if (i >= ROWS_AHEAD)
             put_rows(buffer, &step[i - ROWS_AHEAD], plan, first + i - ROWS_AHEAD);
     }
-    return GN_OK;
 }
 
 // --- weights
@@ -207,12 +200,14 @@ static bool draws_weightless(const replay_buffer *buffer)
 // w_i = (N P(i))^-beta / max w, P(i) = (1 - u) weight_i / total + u / N with a share u of uniform
 // draws. N and the total cancel: w_i = ((least + c) / (weight_i + c))^beta, c = u / (1 - u) total /
 // N.
-static void weigh_batch(const replay_buffer *buffer, double beta, replay_batch *batch)
+// total and low: of the tree.
+static void weigh_batch(const replay_buffer *buffer, double beta, double total, double low,
+                        replay_batch *batch)
 {
-    const double *weight = sum_tree_weights(buffer->tree);
+    const double *weight = weight_tree_weights(buffer->tree);
     double share = buffer->config.uniform;
-    double least = draws_weightless(buffer) ? 0 : sum_tree_min(buffer->tree);
-    double c = share / (1 - share) * sum_tree_total(buffer->tree) / (double)buffer->count;
+    double least = draws_weightless(buffer) ? 0 : low;
+    double c = share / (1 - share) * total / (double)buffer->count;
     float ratio[REPLAY_BLOCK];
     if (buffer->config.weight_max == REPLAY_BATCH_MAX) {
         least = INFINITY;
@@ -262,9 +257,11 @@ gn_status replay_buffer_draw(replay_buffer *buffer, const replay_draw *draw, gn_
 {
     GN_TRY(check_draw(buffer, draw, batch));
     replay_plan *plan = batch->plan;
+    double total = 1, low = 1; // where all weigh the same
     replay_harvest(buffer);
-    replay_settle_weights(buffer);
-    if (buffer->tree && sum_tree_total(buffer->tree) == 0)
+    if (buffer->tree)
+        GN_TRY(weight_tree_sums(buffer->tree, &total, &low));
+    if (total == 0)
         return gn_fail(GN_ERR_EMPTY,
                        "replay: all %llu steps have priority 0 and replay.priority_epsilon is 0: "
                        "none can be drawn",
@@ -273,13 +270,14 @@ gn_status replay_buffer_draw(replay_buffer *buffer, const replay_draw *draw, gn_
     plan->reads = 0;
     plan->horizons = draw->horizons ? draw->horizons : 1;
     plan->overlaps = plan->horizons == 1 && draw->n_step[0] == 1;
+    GN_TRY(draw_slots(buffer, random, plan->u, batch->item, batch->size));
     for (size_t first = 0; first < batch->size; first += REPLAY_BLOCK) {
         size_t n = batch->size - first < REPLAY_BLOCK ? batch->size - first : REPLAY_BLOCK;
-        GN_TRY(draw_block(buffer, draw, random, batch, first, n));
+        fill_block(buffer, draw, batch, first, n);
     }
     replay_batch_point(batch);
     if (buffer->tree)
-        weigh_batch(buffer, draw->beta, batch);
+        weigh_batch(buffer, draw->beta, total, low, batch);
     for (size_t i = 0; i < batch->size && !buffer->tree; i++)
         batch->weight[i] = 1;
     return GN_OK;
@@ -333,7 +331,6 @@ gn_status replay_buffer_set_priorities(replay_buffer *buffer, const uint64_t *it
     if (!buffer->tree)
         return GN_OK;
     GN_TRY(check_priorities(buffer, item, priority, n));
-    replay_settle_weights(buffer);
     for (size_t first = 0; first < n; first += REPLAY_BLOCK) {
         uint64_t slot[REPLAY_BLOCK];
         double weight[REPLAY_BLOCK];
@@ -349,11 +346,11 @@ gn_status replay_buffer_set_priorities(replay_buffer *buffer, const uint64_t *it
         }
         for (size_t i = 0; i < kept; i++)
             weight[i] = replay_weight(buffer, buffer->step[slot[i]].priority);
-        GN_TRY(sum_tree_set(buffer->tree, slot, weight, kept));
+        weight_tree_set(buffer->tree, slot, weight, kept);
     }
     // Ranks shift with every change: once as many have changed as there are steps, all are weighed
     // anew.
     if (buffer->ranks && buffer->unranked >= buffer->count)
-        return replay_weigh_all(buffer);
+        replay_weigh_all(buffer);
     return GN_OK;
 }

@@ -25,6 +25,7 @@ typedef struct replay_plan {
     replay_row *row; // [capacity]
     replay_read *read; // [capacity * 2 * (1 + horizons)]
     size_t reads, size;
+    double *u; // [capacity] where in all weights the steps were drawn
     gn_status status; // of a thread that worked it off
     char error[256];
 } replay_plan;

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "replay/sum_tree_steps.h"
 
-enum { WIDTH = SUM_NODE_WIDTH, DOWNLOAD_ITEMS = 1 << 16 };
+enum { WIDTH = SUM_NODE_WIDTH };
 static const uint64_t EVERY_NODE = UINT64_MAX; // as n of a batch: levels are refreshed whole
 
 struct sum_tree_cuda {
@@ -158,6 +158,12 @@ gn_status sum_tree_cuda_weigh(sum_tree_cuda *tree, const double *weight, size_t 
     return enqueue(tree, &batch, step + skipped, 3 - skipped, stream);
 }
 
+gn_status sum_tree_cuda_lowest(sum_tree_cuda *tree, uint64_t *ret_item, void *stream)
+{
+    sum_tree_batch batch = { .n = 1, .ret_item = ret_item };
+    return enqueue(tree, &batch, &(sum_tree_step){ SUM_TREE_LOWEST, 0, 1 }, 1, stream);
+}
+
 gn_status sum_tree_cuda_check(sum_tree_cuda *tree, void *stream)
 {
     const cuda_runtime *cuda = tree->cuda;
@@ -179,58 +185,16 @@ gn_status sum_tree_cuda_check(sum_tree_cuda *tree, void *stream)
 
 // --- to and from the host
 
-static gn_status check_capacity(const sum_tree_cuda *tree, const sum_tree *host)
+gn_status sum_tree_cuda_upload(sum_tree_cuda *tree, const double *weight, void *stream)
 {
-    if (sum_tree_capacity(host) == tree->view.capacity)
-        return GN_OK;
-    return gn_fail(GN_ERR_ARG, "sum tree of %llu items on the device: the host's has %llu",
-                   (unsigned long long)tree->view.capacity,
-                   (unsigned long long)sum_tree_capacity(host));
-}
-
-gn_status sum_tree_cuda_upload(sum_tree_cuda *tree, const sum_tree *from, void *stream)
-{
-    GN_TRY(check_capacity(tree, from));
     const cuda_runtime *cuda = tree->cuda;
     size_t bytes = tree->view.capacity * sizeof(double);
-    GN_TRY(cuda_need(cuda, cuda->copy(tree->view.sum[0], sum_tree_weights(from), bytes, stream),
+    GN_TRY(cuda_need(cuda, cuda->copy(tree->view.sum[0], weight, bytes, stream),
                      "upload of a sum tree"));
     sum_tree_step step[SUM_TREE_STEPS_MAX];
     int steps = plan_refresh(&tree->view, EVERY_NODE, step);
     GN_TRY(enqueue(tree, &(sum_tree_batch){ .n = EVERY_NODE }, step, steps, stream));
     return cuda_need(cuda, cuda->wait(stream), "upload of a sum tree");
-}
-
-static gn_status download(const sum_tree_cuda *tree, sum_tree *to, uint64_t *item, double *weight,
-                          void *stream)
-{
-    const cuda_runtime *cuda = tree->cuda;
-    for (uint64_t first = 0; first < tree->view.capacity; first += DOWNLOAD_ITEMS) {
-        uint64_t left = tree->view.capacity - first;
-        size_t n = left < DOWNLOAD_ITEMS ? left : DOWNLOAD_ITEMS;
-        int error = cuda->copy(weight, tree->view.sum[0] + first, n * sizeof *weight, stream);
-        GN_TRY(cuda_need(cuda, error, "download of a sum tree"));
-        for (size_t i = 0; i < n; i++)
-            item[i] = first + i;
-        GN_TRY(cuda_need(cuda, cuda->wait(stream), "download of a sum tree"));
-        GN_TRY(sum_tree_set(to, item, weight, n));
-    }
-    return GN_OK;
-}
-
-gn_status sum_tree_cuda_download(sum_tree_cuda *tree, sum_tree *to, void *stream)
-{
-    GN_TRY(check_capacity(tree, to));
-    uint64_t *item = NULL;
-    double *weight = NULL;
-    gn_status status = gn_alloc(&item, DOWNLOAD_ITEMS, sizeof *item);
-    if (status == GN_OK)
-        status = gn_alloc(&weight, DOWNLOAD_ITEMS, sizeof *weight);
-    if (status == GN_OK)
-        status = download(tree, to, item, weight, stream);
-    gn_free(&item);
-    gn_free(&weight);
-    return status;
 }
 
 gn_status sum_tree_cuda_sums(sum_tree_cuda *tree, double *ret_total, double *ret_min, void *stream)

@@ -16,7 +16,6 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "replay/sum_tree.h"
 #include "shim/cuda.h"
 
 typedef struct sum_tree_cuda sum_tree_cuda;
@@ -61,13 +60,16 @@ gn_status sum_tree_cuda_weigh(sum_tree_cuda *tree, const double *weight, size_t 
                               float *ret_importance, void *stream);
 
 // Waits for the stream, then says what went wrong since the last check, and forgets it.
-// Errors: GN_ERR_ARG for bad pairs, GN_ERR_EMPTY for a find in a tree without weight.
+// Errors: GN_ERR_ARG for bad pairs, GN_ERR_EMPTY for a find or lowest in a tree without weight.
 gn_status sum_tree_cuda_check(sum_tree_cuda *tree, void *stream);
 
-// Takes over all weights of a tree on the host, or puts them there. Waits for the stream.
-// Errors: GN_ERR_ARG if the capacities differ; GN_ERR_MEMORY.
-gn_status sum_tree_cuda_upload(sum_tree_cuda *tree, const sum_tree *from, void *stream);
-gn_status sum_tree_cuda_download(sum_tree_cuda *tree, sum_tree *to, void *stream);
+// The first item of the smallest weight above 0, as sum_tree_lowest. Without any weight it is item
+// 0, which sum_tree_cuda_check tells.  Shape: ret_item: [1].
+gn_status sum_tree_cuda_lowest(sum_tree_cuda *tree, uint64_t *ret_item, void *stream);
+
+// Takes over all weights from the host, those sum_tree_set would take. Waits for the stream.
+// Shape: weight: [capacity], in host memory.
+gn_status sum_tree_cuda_upload(sum_tree_cuda *tree, const double *weight, void *stream);
 
 // Sum of all weights and smallest weight above 0, as sum_tree_total and sum_tree_min. Waits.
 gn_status sum_tree_cuda_sums(sum_tree_cuda *tree, double *ret_total, double *ret_min, void *stream);

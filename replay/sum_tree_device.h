@@ -141,6 +141,25 @@ GN_DEVICE void sum_tree_weigh(const sum_tree_view *tree, const sum_tree_batch *b
     batch->ret_importance[i] = powf(ratio, (float)by->beta);
 }
 
+GN_DEVICE void sum_tree_lowest_of_all(const sum_tree_view *tree, const sum_tree_batch *batch)
+{
+    double lowest = sum_tree_view_min(tree);
+    uint64_t item = 0;
+    if (!(lowest < INFINITY))
+        tree->notes->empty = 1;
+    for (int level = tree->levels - 1; level >= 0; level--) {
+        double child[SUM_NODE_WIDTH];
+        sum_tree_load_node(child,
+                           (level ? tree->low[level] : tree->sum[0]) + item * SUM_NODE_WIDTH);
+        unsigned first = 0;
+        GN_DEVICE_UNROLL
+        for (unsigned i = SUM_NODE_WIDTH; i-- > 0;)
+            first = child[i] == lowest ? i : first;
+        item = item * SUM_NODE_WIDTH + first;
+    }
+    batch->ret_item[0] = item;
+}
+
 // What thread i of the step's threads does.
 GN_DEVICE void sum_tree_step_run(const sum_tree_view *tree, const sum_tree_batch *batch,
                                  const sum_tree_step *step, uint64_t i)
@@ -166,6 +185,9 @@ GN_DEVICE void sum_tree_step_run(const sum_tree_view *tree, const sum_tree_batch
         break;
     case SUM_TREE_WEIGH:
         sum_tree_weigh(tree, batch, i);
+        break;
+    case SUM_TREE_LOWEST:
+        sum_tree_lowest_of_all(tree, batch);
         break;
     }
 }

@@ -53,7 +53,8 @@ typedef enum sum_tree_step_kind {
     SUM_TREE_FIND,
     SUM_TREE_LEAST_BEGIN,
     SUM_TREE_LEAST,
-    SUM_TREE_WEIGH
+    SUM_TREE_WEIGH,
+    SUM_TREE_LOWEST
 } sum_tree_step_kind;
 
 typedef struct sum_tree_step {

@@ -412,8 +412,13 @@ gn_status rl_config_env(const rl_config *config, const env_class **ret_class,
 static bool shapes_the_run(const char *section, const char *key)
 {
     static const char *const other[][2] = {
-        { "run", "data" },    { "run", "device" },      { "market", "cache" },
-        { "train", "steps" }, { "checkpoint", "keep" }, { "checkpoint", "compression" },
+        { "run", "data" },
+        { "run", "device" },
+        { "replay", "device" },
+        { "market", "cache" },
+        { "train", "steps" },
+        { "checkpoint", "keep" },
+        { "checkpoint", "compression" },
     };
     for (size_t i = 0; i < sizeof other / sizeof *other; i++)
         if (strcmp(section, other[i][0]) == 0 && strcmp(key, other[i][1]) == 0)

@@ -47,6 +47,7 @@ static const option_use uses[] = {
     { "replay.priority_epsilon", "replay.priority", { "proportional" }, false },
     { "replay.uniform", "replay.prioritized", { "true" }, false },
     { "replay.weight_max", "replay.prioritized", { "true" }, false },
+    { "replay.device", "replay.prioritized", { "true" }, false },
     { "market.spacing", "market.time_format", { "none" }, false },
     { "market.open_column", "market.layout", { "ohlcv" }, false },
     { "market.high_column", "market.layout", { "ohlcv" }, false },

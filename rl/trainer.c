@@ -57,6 +57,17 @@ static replay_spec stored_steps(const env_spec *spec)
                           .stack = spec->stack };
 }
 
+// One device a run: a thread has one CUDA context at a time.
+static gn_status check_replay_device(const rl_config *config, device on)
+{
+    int index;
+    if (on.kind == DEVICE_CUDA && device_parse_cuda(config->replay.device, &index) &&
+        index != on.index)
+        return gn_fail(GN_ERR_CONFIG, "replay.device: %s is device %d; the run is on %d",
+                       config->replay.device, index, on.index);
+    return GN_OK;
+}
+
 // Everything that does not touch the run's folder. log: told on what the networks compute.
 static gn_status open_parts(rl_trainer *trainer, const gn_log *log)
 {
@@ -64,6 +75,7 @@ static gn_status open_parts(rl_trainer *trainer, const gn_log *log)
     device on;
     GN_TRY(rl_config_check(config));
     GN_TRY(device_resolve(&on, config->run.device, config->network.encoder > 0, log));
+    GN_TRY(check_replay_device(config, on));
     // The only threaded operation is Adam's; at these sizes waking threads costs more than it
     // saves.
     GN_TRY(torch_set_threads(1));

@@ -5,8 +5,7 @@
 
 #include "shim/torch.h"
 
-// "cuda" or "cuda:N".
-static bool parse_cuda(const char *name, int *ret_index)
+bool device_parse_cuda(const char *name, int *ret_index)
 {
     *ret_index = 0;
     if (strcmp(name, "cuda") == 0)
@@ -38,7 +37,7 @@ gn_status device_resolve(device *ret_device, const char *name, bool large, const
     int index;
     if (strcmp(name, "auto") == 0)
         return take_best(ret_device, large, log);
-    if (parse_cuda(name, &index)) {
+    if (device_parse_cuda(name, &index)) {
         gn_status status = torch_cuda_open(index);
         if (status != GN_OK)
             return gn_fail_within(status, "run.device: %s", name);

@@ -158,6 +158,7 @@ static void bad_data_is_refused_with_its_row(void **state)
         { "train --out run --market.cache cache --data .", 1, "" },
         { "train --out run --config missing.ini", 1, "missing.ini" },
         { "train --out run --env cartpole --device cuda", 1, "cuda" },
+        { "train --out run --env cartpole --replay.device cuda:99", 1, "replay.device: cuda:99: " },
     };
     small_run small;
     enter(&small);

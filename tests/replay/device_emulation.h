@@ -1,11 +1,13 @@
 // A device that is none: the table of shim/cuda.h over host memory, and the kernels of the sum tree
 // run by loops in an order of the test's choice. What is enqueued is done at once; while a graph is
-// captured launches are recorded, and everything else is an error as on a device.
+// captured launches are recorded, and everything else is an error as on a device. Its memory can be
+// touched by kernels and copies alone: whoever else does crashes.
 
 #ifndef TESTS_REPLAY_DEVICE_EMULATION_H
 #define TESTS_REPLAY_DEVICE_EMULATION_H
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/mem.h"
 #include "replay/sum_tree_device.h"
@@ -14,7 +16,12 @@
 typedef enum emulation_order { FORWARD, REVERSE, SHUFFLED, EMULATION_ORDERS } emulation_order;
 
 enum { EMULATION_MEMORY = 2, EMULATION_CAPTURING, EMULATION_OTHER };
-enum { EMULATION_THREADS_MAX = 16384, EMULATION_RECORDS_MAX = 32 };
+enum {
+    EMULATION_DEVICES = 2,
+    EMULATION_BLOCKS = 64,
+    EMULATION_THREADS_MAX = 1 << 17,
+    EMULATION_RECORDS_MAX = 32
+};
 
 typedef struct emulation_record {
     sum_tree_view tree;
@@ -23,21 +30,47 @@ typedef struct emulation_record {
     int steps;
 } emulation_record;
 
+typedef struct emulation_block {
+    void *memory; // NULL: free
+    size_t size;
+    char *token; // of ours, so that allocations can be counted and fail
+} emulation_block;
+
 // Tests run one after the other.
+static emulation_block emulation_blocks[EMULATION_BLOCKS];
 static emulation_order emulation_threads;
 static test_rng emulation_rng;
 static uint64_t emulation_launches;
-static int emulation_error; // what every call returns
+static int emulation_error; // what every call returns ...
+static uint64_t emulation_good_calls; // ... after so many more that work
 static bool emulation_capturing;
 static emulation_record emulation_graph[EMULATION_RECORDS_MAX]; // the only graph
 static int emulation_records;
 
-static void emulation_begin(emulation_order order)
+static inline void emulation_begin(emulation_order order)
 {
     emulation_threads = order;
     emulation_rng = test_rng_seed(7);
     emulation_error = 0;
+    emulation_good_calls = 0;
     emulation_capturing = false;
+}
+
+static int emulation_failure(void)
+{
+    if (emulation_error == 0 || emulation_good_calls == 0)
+        return emulation_error;
+    emulation_good_calls--;
+    return 0;
+}
+
+// Lets kernels and copies in, or nobody.
+static void emulation_protect(int protection)
+{
+    for (size_t i = 0; i < EMULATION_BLOCKS; i++)
+        if (emulation_blocks[i].memory)
+            assert_int_equal(
+                mprotect(emulation_blocks[i].memory, emulation_blocks[i].size, protection), 0);
 }
 
 static void emulation_step(const emulation_record *launch, const sum_tree_step *step)
@@ -59,8 +92,10 @@ static void emulation_step(const emulation_record *launch, const sum_tree_step *
 static void emulation_run(const emulation_record *launch)
 {
     emulation_launches++;
+    emulation_protect(PROT_READ | PROT_WRITE);
     for (int s = 0; s < launch->steps; s++)
         emulation_step(launch, &launch->step[s]);
+    emulation_protect(PROT_NONE);
 }
 
 static int emulation_launch(const sum_tree_view *tree, const sum_tree_batch *batch,
@@ -70,13 +105,14 @@ static int emulation_launch(const sum_tree_view *tree, const sum_tree_batch *bat
     emulation_record launch = { .tree = *tree, .batch = *batch, .steps = steps };
     assert_in_range(steps, 1, SUM_TREE_STEPS_MAX);
     memcpy(launch.step, step, (size_t)steps * sizeof *step);
-    if (emulation_error == 0 && !emulation_capturing)
+    int error = emulation_failure();
+    if (error == 0 && !emulation_capturing)
         emulation_run(&launch);
-    if (emulation_error == 0 && emulation_capturing) {
+    if (error == 0 && emulation_capturing) {
         assert_in_range(emulation_records, 0, EMULATION_RECORDS_MAX - 1);
         emulation_graph[emulation_records++] = launch;
     }
-    return emulation_error;
+    return error;
 }
 
 static const char *emulation_text(int error)
@@ -92,44 +128,68 @@ static const void *emulation_find(const char *symbol)
     return strcmp(symbol, SUM_TREE_KERNELS) == 0 ? &kernels : NULL;
 }
 
-static const void *emulation_find_nothing(const char *symbol)
-{
-    (void)symbol;
-    return NULL;
-}
-
 static int emulation_allowed(void)
 {
-    return emulation_capturing ? EMULATION_CAPTURING : emulation_error;
+    return emulation_capturing ? EMULATION_CAPTURING : emulation_failure();
+}
+
+static int emulation_count(int *ret_devices)
+{
+    *ret_devices = EMULATION_DEVICES;
+    return emulation_failure();
+}
+
+static int emulation_select(int device)
+{
+    return device < EMULATION_DEVICES ? emulation_failure() : EMULATION_OTHER;
 }
 
 static int emulation_allocate(void **ret_block, size_t bytes)
 {
-    unsigned char *block;
-    if (emulation_allowed() == 0 && gn_alloc(&block, bytes, 1) != GN_OK)
+    emulation_block *block = emulation_blocks;
+    int error = emulation_allowed();
+    while (block->memory)
+        assert_true(++block < emulation_blocks + EMULATION_BLOCKS);
+    if (error == 0 && gn_alloc(&block->token, 1, 1) != GN_OK)
         return EMULATION_MEMORY;
-    if (emulation_allowed() == 0)
-        *ret_block = block;
-    return emulation_allowed();
+    if (error != 0)
+        return error;
+    block->size = bytes;
+    block->memory = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(block->memory != MAP_FAILED);
+    *ret_block = block->memory;
+    return 0;
 }
 
-static void emulation_release(void *block)
+static void emulation_release(void *memory)
 {
-    gn_free(&block);
+    for (emulation_block *block = emulation_blocks; memory; block++) {
+        assert_true(block < emulation_blocks + EMULATION_BLOCKS);
+        if (block->memory != memory)
+            continue;
+        assert_int_equal(munmap(memory, block->size), 0);
+        gn_free(&block->token);
+        block->memory = NULL;
+        return;
+    }
 }
 
 static int emulation_copy(void *to, const void *from, size_t bytes, void *stream)
 {
     (void)stream;
-    if (emulation_allowed() == 0)
-        memcpy(to, from, bytes);
-    return emulation_allowed();
+    int error = emulation_allowed();
+    if (error != 0)
+        return error;
+    emulation_protect(PROT_READ | PROT_WRITE);
+    memcpy(to, from, bytes);
+    emulation_protect(PROT_NONE);
+    return 0;
 }
 
 static int emulation_stream_create(void **ret_stream)
 {
     *ret_stream = &emulation_records; // something that is not NULL
-    return emulation_error;
+    return emulation_failure();
 }
 
 static void emulation_stream_destroy(void *stream)
@@ -177,6 +237,8 @@ static const cuda_runtime emulation = {
     .version = GANNET_VERSION,
     .text = emulation_text,
     .find = emulation_find,
+    .count = emulation_count,
+    .select = emulation_select,
     .allocate = emulation_allocate,
     .release = emulation_release,
     .copy = emulation_copy,

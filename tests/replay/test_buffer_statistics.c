@@ -265,7 +265,7 @@ static void another_alpha_weighs_the_priorities_themselves(void **state)
         set_all(buffer, &live, &feed.rng, &of);
         static double before[LIVE_MAX];
         size_t slots = buffer->streams * buffer->ring;
-        memcpy(before, sum_tree_weights(buffer->tree), slots * sizeof *before);
+        memcpy(before, weight_tree_weights(buffer->tree), slots * sizeof *before);
         of.alpha = 0.3;
         expect_ok(replay_buffer_set_alpha(buffer, of.alpha));
         compute_chances(&live, &of);
@@ -273,11 +273,11 @@ static void another_alpha_weighs_the_priorities_themselves(void **state)
         for (size_t i = 0; i < live.count; i++) {
             uint64_t slot = replay_slot(buffer, (uint32_t)(live.item[i] % buffer->streams),
                                         live.item[i] / buffer->streams);
-            assert_true(fabs(sum_tree_weights(buffer->tree)[slot] - live.weight[i]) <
+            assert_true(fabs(weight_tree_weights(buffer->tree)[slot] - live.weight[i]) <
                         1e-6 * live.weight[i]);
         }
         expect_ok(replay_buffer_set_alpha(buffer, kinds[k].alpha));
-        assert_memory_equal(before, sum_tree_weights(buffer->tree), slots * sizeof *before);
+        assert_memory_equal(before, weight_tree_weights(buffer->tree), slots * sizeof *before);
         expect_ok(replay_buffer_set_alpha(buffer, 0)); // all alike
         for (size_t i = 0; i < live.count; i++)
             live.chance[i] = 1 / (double)live.count;

@@ -232,9 +232,10 @@ static void other_value(const gn_option *option, const void *value, char ret_tex
 // Whether the run may go by the same name when this option changes.
 static bool is_free(const char *key)
 {
-    static const char *const free_keys[] = { "run.data",        "run.device",
-                                             "market.cache",    "train.steps",
-                                             "checkpoint.keep", "checkpoint.compression" };
+    static const char *const free_keys[] = {
+        "run.data",    "run.device",      "replay.device",         "market.cache",
+        "train.steps", "checkpoint.keep", "checkpoint.compression"
+    };
     for (size_t i = 0; i < sizeof free_keys / sizeof *free_keys; i++)
         if (strcmp(free_keys[i], key) == 0)
             return true;

@@ -44,7 +44,7 @@ void twins_find_device(twins *t, size_t n);
 
 // The bodies.
 void twins_agree_after_random_operations(const cuda_runtime *cuda);
-void twins_go_up_and_back(const cuda_runtime *cuda);
+void twins_take_over_all_weights(const cuda_runtime *cuda);
 void twins_tell_of_bad_pairs_once(const cuda_runtime *cuda);
 void twins_tell_of_a_find_without_weight(const cuda_runtime *cuda);
 
