@@ -10,6 +10,7 @@ extern "C" {
 #include "base/mem.h"
 }
 
+#include <cstdlib>
 #include <memory>
 
 #include <dlfcn.h>
@@ -81,6 +82,27 @@ gn_status own(torch_tensor **ret_tensor, at::Tensor &&tensor)
     GN_TRY(gn_alloc(&owner, 1, sizeof *owner));
     *ret_tensor = new (owner) torch_tensor{ std::move(tensor) };
     created++;
+    return GN_OK;
+}
+
+// Inside cuDNN's recurrent layers cuBLAS may work in several streams, and is then repeatable only
+// with workspaces of a fixed size (cuBLAS's manual, "Results Reproducibility"; LibTorch's manual
+// warns of it at LSTM). Whether LibTorch has kernels for this device is known when one has run.
+gn_status begin_cuda(int index)
+{
+    setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+    at::Context &context = at::globalContext();
+    context.lazyInitDevice(at::kCUDA); // throws what is missing
+    int count = static_cast<int>(at::getNumGPUs());
+    if (index < 0 || index >= count)
+        return gn_fail(GN_ERR_UNSUPPORTED, "no device %d: there are %d", index, count);
+    context.setBenchmarkCuDNN(false);
+    context.setDeterministicCuDNN(true);
+    context.setAllowTF32CuDNN(false);
+    context.setAllowTF32CuBLAS(false);
+    at::Tensor probe =
+        at::zeros({ 1 }, at::TensorOptions(at::kFloat).device(place({ DEVICE_CUDA, index })));
+    (void)probe.add_(1).item();
     return GN_OK;
 }
 } // namespace
@@ -235,17 +257,12 @@ gn_status torch_cuda_open(int index)
         c10::WarningUtils::WarningHandlerGuard quiet(&handler);
         if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE))
             return gn_fail(GN_ERR_UNSUPPORTED, "LibTorch has no CUDA part: %s", dlerror());
-        int count = static_cast<int>(at::getNumGPUs());
-        if (count == 0)
-            return gn_fail(GN_ERR_UNSUPPORTED, "LibTorch finds no CUDA device");
-        if (index < 0 || index >= count)
-            return gn_fail(GN_ERR_UNSUPPORTED, "no device %d: there are %d", index, count);
-        at::Context &context = at::globalContext();
-        context.setBenchmarkCuDNN(false);
-        context.setDeterministicCuDNN(true);
-        context.setAllowTF32CuDNN(false);
-        context.setAllowTF32CuBLAS(false);
-        return GN_OK;
+        try {
+            return begin_cuda(index);
+        } catch (const c10::Error &error) {
+            return fail_first_line(GN_ERR_UNSUPPORTED, "LibTorch cannot use CUDA",
+                                   error.what_without_backtrace());
+        }
     });
 }
 

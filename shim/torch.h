@@ -76,8 +76,10 @@ gn_status torch_adam_step(torch_tensor *parameter, torch_tensor *gradient, torch
                           const torch_adam_config *config);
 
 // Opens LibTorch's CUDA part, which nothing links, and makes its results repeatable: float32
-// without TF32, and the same algorithms of cuDNN each time. To be called before anything else here.
-// Errors: GN_ERR_UNSUPPORTED, the text says whether the library, driver or device is missing.
+// without TF32, and the same algorithms of cuDNN and cuBLAS each time (the latter unless
+// CUBLAS_WORKSPACE_CONFIG is set). To be called before anything else here.
+// Errors: GN_ERR_UNSUPPORTED, the text says whether the library, driver or device is missing, or
+// what the device could not do.
 gn_status torch_cuda_open(int index);
 
 // Threads used inside operations, by the calling thread from now on. 1 to 1024.

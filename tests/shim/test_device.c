@@ -32,7 +32,8 @@ static void cuda_is_refused_or_there(void **state)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         device on = untouched;
         char prefix[64];
-        snprintf(prefix, sizeof prefix, "run.device: %s: ", names[i]);
+        snprintf(prefix, sizeof prefix, "run.device: %s: %s", names[i],
+                 there ? "no device" : "LibTorch ");
         if (there && i < 2)
             expect_kind(names[i], false, DEVICE_CUDA, NULL);
         else
