@@ -101,7 +101,8 @@ gn_status replay_buffer_begin(replay_buffer *buffer, uint32_t stream, const unsi
 // Adds a step taken from the stream's open slot. next_record is the record that followed: the
 // final one where the step ended the episode (begin comes next then).
 // Errors: those of begin, but GN_ERR_STATE if no episode runs; GN_ERR_NUMERIC if the reward is not
-// finite. Then nothing changed: it can be tried again.
+// finite. Then nothing changed: it can be tried again. GN_ERR_BACKEND if a device did not say which
+// step replay.evict_lowest gives up for it: the step was added, and none was given up.
 gn_status replay_buffer_add(replay_buffer *buffer, uint32_t stream, int32_t action, float reward,
                             bool terminated, bool truncated, const unsigned char *next_record);
 

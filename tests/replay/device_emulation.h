@@ -13,6 +13,9 @@
 #include "replay/sum_tree_device.h"
 #include "tests/support/check.h"
 
+// What a test that has this device as a library finds its `emulation_error` by.
+#define EMULATION_ERROR "emulation_error"
+
 typedef enum emulation_order { FORWARD, REVERSE, SHUFFLED, EMULATION_ORDERS } emulation_order;
 
 enum { EMULATION_MEMORY = 2, EMULATION_CAPTURING, EMULATION_OTHER };
@@ -125,6 +128,8 @@ static const char *emulation_text(int error)
 static const void *emulation_find(const char *symbol)
 {
     static const sum_tree_kernels kernels = { emulation_launch };
+    if (strcmp(symbol, EMULATION_ERROR) == 0)
+        return &emulation_error;
     return strcmp(symbol, SUM_TREE_KERNELS) == 0 ? &kernels : NULL;
 }
 

@@ -156,6 +156,76 @@ static void its_memory_is_told(void **state)
     assert_in_range(stats[1].device_bytes, 100000 * sizeof(double), 4000000);
 }
 
+static replay_buffer *open_small(bool on_device, double evict_lowest)
+{
+    replay_buffer *buffer;
+    replay_config config = feed_config(200, 16, true);
+    config.evict_lowest = evict_lowest;
+    snprintf(config.device, sizeof config.device, "%s", on_device ? "cuda" : "cpu");
+    expect_ok(
+        replay_buffer_create(&buffer, &config, &(replay_spec){ 1, FEED_RECORD, 1 }, NULL, NULL));
+    return buffer;
+}
+
+// What every call of the device returns: only an emulated one has it.
+static int *device_error(void)
+{
+    int *error = (int *)(uintptr_t)need_device()->find("emulation_error");
+    if (!error)
+        skip();
+    return error;
+}
+
+static void a_failed_draw_loses_nothing(void **state)
+{
+    (void)state;
+    int *error = device_error();
+    replay_buffer *buffer[2];
+    replay_batch *batch;
+    gn_random random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0);
+    expect_ok(replay_batch_create(&batch, &(replay_spec){ 1, FEED_RECORD, 1 }, 4, 1));
+    for (int d = 0; d < 2; d++) {
+        step_feed feed = feed_seed(5, 1);
+        buffer[d] = open_small(d == 1, 0);
+        feed_add(&feed, buffer[d], 500);
+        feed_train(&feed, buffer[d]);
+        *error = d;
+        feed_add(&feed, buffer[d], 100);
+        if (d == 1)
+            expect_fails(GN_ERR_BACKEND, "cuda: ",
+                         replay_buffer_sample(buffer[d], &(replay_draw){ { 1 }, 1, 0.9, 1 },
+                                              &random, batch));
+        *error = 0;
+        feed_train(&feed, buffer[d]);
+    }
+    assert_int_equal(feed_checksum(buffer[0]), feed_checksum(buffer[1]));
+    for (int d = 0; d < 2; d++)
+        replay_buffer_destroy(&buffer[d]);
+    replay_batch_destroy(&batch);
+}
+
+static void a_step_is_added_where_none_could_be_given_up(void **state)
+{
+    (void)state;
+    enum { MOST = 50 };
+    int *error = device_error();
+    replay_buffer *buffer = open_small(true, 0.25);
+    step_feed feed = feed_seed(5, 1);
+    feed_add(&feed, buffer, 500);
+    *error = 1;
+    gn_status status = GN_OK;
+    for (int i = 0; i < MOST && status == GN_OK; i++) {
+        feed_step step = feed_draw(&feed);
+        status = feed_put(buffer, &step);
+    }
+    expect_fails(GN_ERR_BACKEND, "cuda: ", status);
+    assert_int_equal(replay_buffer_count(buffer), 200 - 200 / 4 + 1);
+    *error = 0;
+    feed_add(&feed, buffer, 50);
+    feed_train(&feed, buffer);
+    replay_buffer_destroy(&buffer);
+}
+
 static void a_device_that_is_not_there_is_named(void **state)
 {
     (void)state;
@@ -172,4 +242,6 @@ static void a_device_that_is_not_there_is_named(void **state)
     assert_null(buffer);
 }
 
-TEST_MAIN(what_is_drawn_is_the_same, its_memory_is_told, a_device_that_is_not_there_is_named)
+TEST_MAIN(what_is_drawn_is_the_same, a_failed_draw_loses_nothing,
+          a_step_is_added_where_none_could_be_given_up, its_memory_is_told,
+          a_device_that_is_not_there_is_named)
