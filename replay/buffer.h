@@ -19,9 +19,10 @@
 // compressed chunks, which a background thread writes to disk and single records are read from.
 //
 // Priorities: weight = (priority + epsilon)^alpha; new steps get the running maximum.
-// P(i) = weight_i / total; w_i = (N P(i))^-beta / max w. They are drawn from a sum tree in RAM, or
-// on a CUDA device (replay.device), with the same results to the last bit. Source: Schaul, Quan,
-// Antonoglou & Silver 2016, arXiv:1511.05952.
+// P(i) = weight_i / total; w_i = (N P(i))^-beta / max w.
+// Source: Schaul, Quan, Antonoglou & Silver 2016, arXiv:1511.05952.
+//
+// Steps are drawn from a sum tree in RAM, or on a CUDA device (replay.device): the same ones.
 //
 // Threads: one owner at a time, but for replay_buffer_await.
 

@@ -1,7 +1,6 @@
-// Drawing batches and changing priorities. All slots of a batch are drawn first; then it is filled
+// Drawing batches and changing priorities. All slots of a batch are drawn first. Then it is filled
 // in blocks: the returns, while the lines of what comes next are on their way from memory, then the
-// records.
-// Records that are packed are left to the plan.
+// records. Those that are packed are left to the plan.
 
 #include "replay/buffer_draw_internal.h"
 #include "replay/buffer_internal.h"

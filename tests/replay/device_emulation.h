@@ -238,22 +238,18 @@ static void emulation_graph_destroy(void *graph)
     (void)graph;
 }
 
-static const cuda_runtime emulation = {
-    .version = GANNET_VERSION,
-    .text = emulation_text,
-    .find = emulation_find,
-    .count = emulation_count,
-    .select = emulation_select,
-    .allocate = emulation_allocate,
-    .release = emulation_release,
-    .copy = emulation_copy,
-    .stream_create = emulation_stream_create,
-    .stream_destroy = emulation_stream_destroy,
-    .wait = emulation_wait,
-    .capture_begin = emulation_capture_begin,
-    .capture_end = emulation_capture_end,
-    .graph_launch = emulation_graph_launch,
-    .graph_destroy = emulation_graph_destroy,
-};
+// The table, for this device and for the library of it.
+#define EMULATION_RUNTIME \
+    { \
+        .version = GANNET_VERSION, .text = emulation_text, .find = emulation_find, \
+        .count = emulation_count, .select = emulation_select, .allocate = emulation_allocate, \
+        .release = emulation_release, .copy = emulation_copy, \
+        .stream_create = emulation_stream_create, .stream_destroy = emulation_stream_destroy, \
+        .wait = emulation_wait, .capture_begin = emulation_capture_begin, \
+        .capture_end = emulation_capture_end, .graph_launch = emulation_graph_launch, \
+        .graph_destroy = emulation_graph_destroy, \
+    }
+
+static const cuda_runtime emulation = EMULATION_RUNTIME;
 
 #endif
