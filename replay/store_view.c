@@ -1,6 +1,8 @@
+#define _GNU_SOURCE // faccessat
 #include "replay/store_view.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <lmdb.h>
 #include <stdarg.h>
@@ -128,7 +130,7 @@ static gn_status fail_lmdb(const replay_view *view, const char *folder, int code
 {
     char lock[GN_PATH_SIZE];
     GN_TRY(gn_path_join(lock, folder, "lock.mdb"));
-    if (code == EACCES && access(lock, R_OK | W_OK) != 0)
+    if (code == EACCES && faccessat(AT_FDCWD, lock, R_OK | W_OK, AT_EACCESS) != 0)
         return gn_fail_errno(errno,
                              "%s: open for writing (who reads a store that a run may be writing "
                              "registers there)",
