@@ -96,6 +96,11 @@ void gn_text_append_number(gn_text *text, double value)
     gn_text_append(text, "%s", number);
 }
 
+const char *gn_plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 const char *gn_text_data(const gn_text *text)
 {
     return text->data != NULL ? text->data : "";

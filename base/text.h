@@ -5,6 +5,7 @@
 #define BASE_TEXT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/status.h"
 
@@ -26,6 +27,9 @@ void gn_text_append_wrapped(gn_text *text, const char *words, size_t column, siz
 
 // The shortest decimal that reads back as exactly `value`.
 void gn_text_append_number(gn_text *text, double value);
+
+// What makes a noun the right number: "%d step%s", n, gn_plural(n).
+const char *gn_plural(uint64_t n);
 
 // The contents; "" while nothing was appended.
 const char *gn_text_data(const gn_text *text);

@@ -25,10 +25,13 @@ static gn_status print_verify(const replay_findings *findings, const replay_veri
     cli_counted(&out, verified->chunks, "chunk");
     gn_text_append(&out, ", ");
     cli_counted(&out, verified->generations, "generation");
-    gn_text_append(&out, "; %" PRIu64 " steps can be read\n", verified->steps);
+    gn_text_append(&out, "; ");
+    cli_counted(&out, verified->steps, "step");
+    gn_text_append(&out, " can be read\n");
     if (to) {
-        gn_text_append(&out, "%s: %" PRIu64 " steps of generation %" PRIu64 "; ", to,
-                       salvaged->steps, salvaged->generation);
+        gn_text_append(&out, "%s: ", to);
+        cli_counted(&out, salvaged->steps, "step");
+        gn_text_append(&out, " of generation %" PRIu64 "; ", salvaged->generation);
         cli_counted(&out, salvaged->episodes, "episode");
         gn_text_append(&out, ", %" PRIu64 " of them cut; ", salvaged->cut);
         cli_counted(&out, salvaged->lost, "slot");

@@ -88,9 +88,7 @@ void cli_row(gn_text *out, const char *label)
 
 void cli_counted(gn_text *out, uint64_t n, const char *what)
 {
-    const char *many = n == 1 ? "" : what[strlen(what) - 1] == 'y' ? "ies" : "s";
-    int letters = (int)strlen(what) - (*many == 'i');
-    gn_text_append(out, "%" PRIu64 " %.*s%s", n, letters, what, many);
+    gn_text_append(out, "%" PRIu64 " %s%s", n, what, gn_plural(n));
 }
 
 void cli_bytes(gn_text *out, uint64_t bytes)

@@ -131,6 +131,16 @@ static void numbers_read_back_exactly(void **state)
     }
 }
 
+static void one_is_singular(void **state)
+{
+    (void)state;
+    gn_text text = { 0 };
+    for (uint64_t n = 0; n <= 2; n++)
+        gn_text_append(&text, "%d step%s, ", (int)n, gn_plural(n));
+    assert_string_equal(gn_text_data(&text), "0 steps, 1 step, 2 steps, ");
+    gn_text_free(&text);
+}
+
 static void a_failure_stays(void **state)
 {
     (void)state;
@@ -150,4 +160,4 @@ static void a_failure_stays(void **state)
 
 TEST_MAIN(appends_as_printf_does, random_appends_equal_a_plain_array, wraps_words_into_lines,
           a_line_already_past_the_indent_is_ended, a_word_wider_than_a_line_stands_alone,
-          numbers_are_short, numbers_read_back_exactly, a_failure_stays)
+          numbers_are_short, numbers_read_back_exactly, one_is_singular, a_failure_stays)

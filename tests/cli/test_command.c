@@ -253,7 +253,9 @@ static void eval_without_a_market_reports_episodes(void **state)
     expect_numbers(agent, figures);
     assert_int_equal(json_integer_value(json_object_get(agent, "episodes")), 7);
     json_decref(root);
-    EXPECT_EXIT(0, RUN("eval", folder));
+    result = RUN("eval", folder, "--episodes", "1");
+    EXPECT_EXIT(0, result);
+    assert_non_null(strstr(result.out, "cartpole, 1 greedy episode, weights of step "));
     test_temp_remove(small.folder);
 }
 
