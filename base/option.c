@@ -150,14 +150,14 @@ static bool parse_choice(const gn_option *option, const char *text, int *ret_val
 }
 
 // Numbers between commas; blanks around them do not matter.
-static bool parse_list(const char *text, gn_option_list *ret_list)
+static bool parse_list(const gn_option *option, const char *text, gn_option_list *ret_list)
 {
     ret_list->count = 0;
     for (const char *item = text;; item++) {
         item += strspn(item, " ");
         size_t length = strcspn(item, ", ");
         char number[64];
-        if (ret_list->count == GN_OPTION_LIST_MAX || length >= sizeof number)
+        if (ret_list->count == option->most || length >= sizeof number)
             return false;
         memcpy(number, item, length);
         number[length] = '\0';
@@ -231,7 +231,7 @@ static gn_status refuse_form(const gn_option *option, const char *key, const cha
             gn_text_append(&allowed, ", %s", option->choices[i]);
         break;
     case GN_OPTION_TYPE_LIST:
-        gn_text_append(&allowed, "1 to %d numbers with commas, each in ", GN_OPTION_LIST_MAX);
+        gn_text_append(&allowed, "1 to %zu numbers with commas, each in ", option->most);
         append_interval(&allowed, option);
         break;
     case GN_OPTION_TYPE_TEXT:
@@ -282,7 +282,7 @@ static gn_status set_list(const gn_option *option, const char *key, const char *
                           gn_option_list *field)
 {
     gn_option_list list = { 0 };
-    if (!parse_list(text, &list))
+    if (!parse_list(option, text, &list))
         return refuse_form(option, key, text);
     for (size_t i = 0; i < list.count; i++)
         if (!in_range(option, list.value[i]))

@@ -48,6 +48,7 @@ typedef struct gn_option {
     size_t offset; // of the field in the component's struct
     const char *fallback; // default, as it would be typed
     double min, max; // INT, REAL and every LIST item, both inclusive
+    size_t most; // LIST: items, GN_OPTION_LIST_MAX at most
     const char *const *choices; // CHOICE: names, NULL-terminated
     const char *help; // one sentence without final full stop, with the unit
 } gn_option;
@@ -77,10 +78,10 @@ typedef struct gn_option {
         GN_OPTION_FIELD(GN_OPTION_TYPE_CHOICE, STRUCT, FIELD), .fallback = FALLBACK, \
                                                                .choices = CHOICES, .help = HELP \
     }
-#define GN_OPTION_LIST(STRUCT, FIELD, FALLBACK, MIN, MAX, HELP) \
+#define GN_OPTION_LIST(STRUCT, FIELD, FALLBACK, MOST, MIN, MAX, HELP) \
     { \
-        GN_OPTION_FIELD(GN_OPTION_TYPE_LIST, STRUCT, FIELD), .fallback = FALLBACK, .min = MIN, \
-                                                             .max = MAX, .help = HELP \
+        GN_OPTION_FIELD(GN_OPTION_TYPE_LIST, STRUCT, FIELD), .fallback = FALLBACK, .most = MOST, \
+                                                             .min = MIN, .max = MAX, .help = HELP \
     }
 
 typedef struct gn_option_section {

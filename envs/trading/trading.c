@@ -67,7 +67,7 @@ static const char *const fill_names[] = { "next-open", "same-close", NULL };
 static const char *const reward_names[] = { "log-return", "simple-return", NULL };
 
 const gn_option trading_options[] = {
-    GN_OPTION_LIST(trading_config, exposures, "-1,0,1", -100, 100,
+    GN_OPTION_LIST(trading_config, exposures, "-1,0,1", GN_OPTION_LIST_MAX, -100, 100,
                    "target exposure of each action, as a share of equity; negative is short"),
     GN_OPTION_CHOICE(trading_config, observation, "features", observation_names,
                      "what is seen of the market: rows of features, or a chart of the last 28 bars "
