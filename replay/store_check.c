@@ -441,3 +441,12 @@ bool replay_store_locate(const void *value, size_t size, uint64_t *ret_offset)
     *ret_offset = header.number * page_size + PAGE_HEADER;
     return header.flags == PAGE_OVERFLOW;
 }
+
+void replay_store_forget(const void *map, size_t map_size, uint64_t offset, size_t size)
+{
+    enum { FOLIO_MOST = 2 << 20 };
+    uint64_t from = offset / FOLIO_MOST * FOLIO_MOST;
+    uint64_t end = (offset + size + FOLIO_MOST - 1) / FOLIO_MOST * FOLIO_MOST;
+    (void)madvise((char *)(uintptr_t)map + from, (end < map_size ? end : map_size) - from,
+                  MADV_DONTNEED);
+}

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -313,11 +312,10 @@ gn_status replay_value_read(const replay_value *value, const void **ret_data, si
     return gn_fail(GN_ERR_CORRUPT, "its checksum does not match");
 }
 
-void replay_value_forget(const replay_value *value)
+void replay_value_forget(const replay_view *view, const replay_value *value)
 {
-    const uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t from = (uintptr_t)value->bytes / page_size * page_size;
-    (void)madvise((void *)from, (uintptr_t)value->bytes + value->size - from, MADV_DONTNEED);
+    const replay_store_file *file = &view->state->file;
+    replay_store_forget(file->map, file->size, (uint64_t)(value->bytes - file->map), value->size);
 }
 
 replay_value *replay_value_find(replay_value *values, size_t count, uint64_t key)
