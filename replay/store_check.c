@@ -105,8 +105,9 @@ static gn_status mark_pages(file_check *file, uint64_t page, uint64_t count)
     return GN_OK;
 }
 
-// The head is read, not looked at in the mapping: that would map up to 2 MB around it, and all
-// values of a large file together would count as memory of this process.
+// The head is read, not looked at in the mapping. Of a value, that would map up to 2 MB around it,
+// and all values of a large file together would count as memory of this process. A tree page is
+// mapped afterwards; read before, what the disk cannot give is an error and no signal.
 static gn_status enter_page(file_check *file, uint64_t number, uint64_t count,
                             page_header *ret_header)
 {
