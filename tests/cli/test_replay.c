@@ -459,7 +459,7 @@ static void wrong_usage_is_two_and_failure_is_one(void **state)
         int status;
         const char *words[7], *error;
     } vectors[] = {
-        { 2, { "replay" }, "the verbs are stat, verify, export, demo, bench" },
+        { 2, { "replay" }, "replay what? the verbs are stat, verify, export, demo, bench" },
         { 2, { "replay", "show", "run" }, "replay 'show': the verbs are" },
         { 2, { "replay", "stat" }, "which run? gannet replay stat PATH" },
         { 2, { "replay", "stat", "run", "run" }, "not expected here" },
