@@ -386,6 +386,29 @@ static void random_values_survive_a_file(void **state)
     }
 }
 
+static void comments_of_run_files_fit_a_terminal(void **state)
+{
+    (void)state;
+    static const gn_option options[] = {
+        GN_OPTION_REAL(
+            toy_config, alpha, "0.6", 0, 1,
+            "exactly eighty columns are filled by these words of the help of an option wxyz "
+            "and the rest goes on in a line of its own"),
+        { 0 },
+    };
+    toy_config config;
+    const gn_option_section sections[] = { { "replay", "What is kept.", options, &config }, { 0 } };
+    gn_text text = { 0 };
+    gn_options_reset(sections);
+    gn_options_ini(&text, sections);
+    assert_string_equal(
+        gn_text_data(&text),
+        "# What is kept.\n[replay]\n"
+        "# exactly eighty columns are filled by these words of the help of an option wxyz\n"
+        "# and the rest goes on in a line of its own\nalpha = 0.6\n");
+    gn_text_free(&text);
+}
+
 // Whatever the bytes are: an error or values in range, never a crash.
 static void damaged_run_files_never_crash(void **state)
 {
@@ -592,7 +615,8 @@ TEST_MAIN(defaults_are_what_the_table_says, finds_rows_and_values, integers_are_
           reals_stay_in_their_range, booleans_and_choices_are_words, lists_hold_numbers,
           texts_fit_into_a_run_file, unknown_keys_name_the_nearest, run_files_are_read,
           mistakes_in_run_files_name_their_line, long_lines_are_read_whole,
-          any_run_file_can_be_scanned, random_values_survive_a_file, damaged_run_files_never_crash,
+          any_run_file_can_be_scanned, random_values_survive_a_file,
+          comments_of_run_files_fit_a_terminal, damaged_run_files_never_crash,
           json_is_what_jansson_reads, help_is_aligned_and_wrapped,
           long_flags_stand_alone_and_choices_are_listed, markdown_has_a_row_for_each_option,
           missing_memory_is_reported)
