@@ -14,8 +14,6 @@
 
 // ---- Finding an option ----
 
-enum { NAME_SIZE = 128 }; // no "section.key" is longer
-
 bool gn_options_find(const gn_option_section *sections, const char *key,
                      const gn_option **ret_option, void **ret_value)
 {
@@ -36,45 +34,22 @@ bool gn_options_find(const gn_option_section *sections, const char *key,
     return false;
 }
 
-// Levenshtein distance, one row of the table at a time.
-static size_t edit_distance(const char *a, const char *b)
-{
-    size_t row[NAME_SIZE], n = strlen(b);
-    assert(n < NAME_SIZE);
-    for (size_t j = 0; j <= n; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= n; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = best;
-        }
-    }
-    return row[n];
-}
-
-// A key typed without its section is compared with the bare keys.
-static void nearest_name(const gn_option_section *sections, const char *key,
-                         char ret_name[NAME_SIZE])
+size_t gn_options_nearest(const gn_option_section *sections, const char *key,
+                          char ret_name[GN_OPTION_NAME_SIZE])
 {
     bool bare = strchr(key, '.') == NULL;
     size_t best = SIZE_MAX;
     for (const gn_option_section *section = sections; section->name != NULL; section++)
         for (const gn_option *option = section->options; option->key != NULL; option++) {
-            char name[NAME_SIZE];
+            char name[GN_OPTION_NAME_SIZE];
             snprintf(name, sizeof name, "%s.%s", section->name, option->key);
-            size_t distance = edit_distance(key, bare ? option->key : name);
+            size_t distance = gn_text_distance(key, bare ? option->key : name);
             if (distance < best) {
                 best = distance;
                 memcpy(ret_name, name, sizeof name);
             }
         }
+    return best;
 }
 
 // ---- Parsing: all of the text or nothing ----
@@ -150,14 +125,14 @@ static bool parse_choice(const gn_option *option, const char *text, int *ret_val
 }
 
 // Numbers between commas; blanks around them do not matter.
-static bool parse_list(const char *text, gn_option_list *ret_list)
+static bool parse_list(const gn_option *option, const char *text, gn_option_list *ret_list)
 {
     ret_list->count = 0;
     for (const char *item = text;; item++) {
         item += strspn(item, " ");
         size_t length = strcspn(item, ", ");
         char number[64];
-        if (ret_list->count == GN_OPTION_LIST_MAX || length >= sizeof number)
+        if (ret_list->count == option->most || length >= sizeof number)
             return false;
         memcpy(number, item, length);
         number[length] = '\0';
@@ -231,7 +206,7 @@ static gn_status refuse_form(const gn_option *option, const char *key, const cha
             gn_text_append(&allowed, ", %s", option->choices[i]);
         break;
     case GN_OPTION_TYPE_LIST:
-        gn_text_append(&allowed, "1 to %d numbers with commas, each in ", GN_OPTION_LIST_MAX);
+        gn_text_append(&allowed, "1 to %zu numbers with commas, each in ", option->most);
         append_interval(&allowed, option);
         break;
     case GN_OPTION_TYPE_TEXT:
@@ -282,7 +257,7 @@ static gn_status set_list(const gn_option *option, const char *key, const char *
                           gn_option_list *field)
 {
     gn_option_list list = { 0 };
-    if (!parse_list(text, &list))
+    if (!parse_list(option, text, &list))
         return refuse_form(option, key, text);
     for (size_t i = 0; i < list.count; i++)
         if (!in_range(option, list.value[i]))
@@ -321,8 +296,8 @@ gn_status gn_options_set(const gn_option_section *sections, const char *key, con
         assert(field != NULL);
         return set_value(option, key, value, field);
     }
-    char nearest[NAME_SIZE] = "none";
-    nearest_name(sections, key, nearest);
+    char nearest[GN_OPTION_NAME_SIZE] = "none";
+    gn_options_nearest(sections, key, nearest);
     return gn_fail(GN_ERR_CONFIG, "%.200s: unknown option (nearest: %s)", key, nearest);
 }
 

@@ -27,6 +27,7 @@
 #include "base/text.h"
 
 enum { GN_OPTION_TEXT_SIZE = 1024, GN_OPTION_LIST_MAX = 32 };
+enum { GN_OPTION_NAME_SIZE = GN_TEXT_WORD_SIZE }; // no "section.key" is longer
 
 typedef enum gn_option_type {
     GN_OPTION_TYPE_BOOL, // bool; "true" or "false"
@@ -48,6 +49,7 @@ typedef struct gn_option {
     size_t offset; // of the field in the component's struct
     const char *fallback; // default, as it would be typed
     double min, max; // INT, REAL and every LIST item, both inclusive
+    size_t most; // LIST: items, GN_OPTION_LIST_MAX at most
     const char *const *choices; // CHOICE: names, NULL-terminated
     const char *help; // one sentence without final full stop, with the unit
 } gn_option;
@@ -77,10 +79,10 @@ typedef struct gn_option {
         GN_OPTION_FIELD(GN_OPTION_TYPE_CHOICE, STRUCT, FIELD), .fallback = FALLBACK, \
                                                                .choices = CHOICES, .help = HELP \
     }
-#define GN_OPTION_LIST(STRUCT, FIELD, FALLBACK, MIN, MAX, HELP) \
+#define GN_OPTION_LIST(STRUCT, FIELD, FALLBACK, MOST, MIN, MAX, HELP) \
     { \
-        GN_OPTION_FIELD(GN_OPTION_TYPE_LIST, STRUCT, FIELD), .fallback = FALLBACK, .min = MIN, \
-                                                             .max = MAX, .help = HELP \
+        GN_OPTION_FIELD(GN_OPTION_TYPE_LIST, STRUCT, FIELD), .fallback = FALLBACK, .most = MOST, \
+                                                             .min = MIN, .max = MAX, .help = HELP \
     }
 
 typedef struct gn_option_section {
@@ -105,6 +107,11 @@ gn_status gn_options_check(const char *section, const gn_option *options, const 
 // The row of "section.key" and where its value lies (both may be NULL); false if there is none.
 bool gn_options_find(const gn_option_section *sections, const char *key,
                      const gn_option **ret_option, void **ret_value);
+
+// The "section.key" that is nearest to a key, which may be typed without its section. Returns by
+// how many edits, SIZE_MAX where there are no options; then ret_name is as it was.
+size_t gn_options_nearest(const gn_option_section *sections, const char *key,
+                          char ret_name[GN_OPTION_NAME_SIZE]);
 
 // Sets options from an INI file, in order. Sections not in the set are an error.
 // Errors: those of gn_options_set with "path:line: " in front; GN_ERR_NOT_FOUND; GN_ERR_IO.

@@ -150,13 +150,33 @@ gn_status gn_options_scan(const char *path, gn_option_visit visit, void *user)
 
 // ---- Writing ----
 
+// Lines of a comment, filled for a terminal.
+static void append_comment(gn_text *out, const char *words)
+{
+    enum { WIDTH = 80 };
+    size_t column = 0;
+    while (*(words += strspn(words, " ")) != '\0') {
+        size_t length = strcspn(words, " ");
+        if (column == 0 || column + 1 + length > WIDTH) {
+            gn_text_append(out, column == 0 ? "#" : "\n#");
+            column = 1;
+        }
+        gn_text_append(out, " %.*s", (int)length, words);
+        column += 1 + length;
+        words += length;
+    }
+    gn_text_append(out, "\n");
+}
+
 void gn_options_ini(gn_text *out, const gn_option_section *sections)
 {
     for (const gn_option_section *section = sections; section->name != NULL; section++) {
-        gn_text_append(out, "%s# %s\n[%s]\n", section == sections ? "" : "\n", section->help,
-                       section->name);
+        gn_text_append(out, "%s", section == sections ? "" : "\n");
+        append_comment(out, section->help);
+        gn_text_append(out, "[%s]\n", section->name);
         for (const gn_option *option = section->options; option->key != NULL; option++) {
-            gn_text_append(out, "# %s\n%s = ", option->help, option->key);
+            append_comment(out, option->help);
+            gn_text_append(out, "%s = ", option->key);
             gn_option_format(out, option, (const char *)section->values + option->offset);
             gn_text_append(out, "\n");
         }

@@ -29,7 +29,7 @@ static void append_allowed(gn_text *out, const gn_option *option)
             gn_text_append(out, "%s%s", i > 0 ? ", " : "", option->choices[i]);
         return;
     case GN_OPTION_TYPE_LIST:
-        gn_text_append(out, "each ");
+        gn_text_append(out, "1 to %zu numbers, each ", option->most);
         break;
     case GN_OPTION_TYPE_INT:
     case GN_OPTION_TYPE_REAL:

@@ -96,6 +96,34 @@ void gn_text_append_number(gn_text *text, double value)
     gn_text_append(text, "%s", number);
 }
 
+const char *gn_plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+// Levenshtein distance, one row of the table at a time.
+size_t gn_text_distance(const char *typed, const char *word)
+{
+    size_t row[GN_TEXT_WORD_SIZE], n = strlen(word);
+    assert(n < GN_TEXT_WORD_SIZE);
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 1; typed[i - 1] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            size_t best = diagonal + (typed[i - 1] != word[j - 1]);
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            diagonal = row[j];
+            row[j] = best;
+        }
+    }
+    return row[n];
+}
+
 const char *gn_text_data(const gn_text *text)
 {
     return text->data != NULL ? text->data : "";

@@ -5,6 +5,7 @@
 #define BASE_TEXT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/status.h"
 
@@ -26,6 +27,13 @@ void gn_text_append_wrapped(gn_text *text, const char *words, size_t column, siz
 
 // The shortest decimal that reads back as exactly `value`.
 void gn_text_append_number(gn_text *text, double value);
+
+// What makes a noun the right number: "%d step%s", n, gn_plural(n).
+const char *gn_plural(uint64_t n);
+
+// Edits of one character that make `word`, shorter than GN_TEXT_WORD_SIZE, of what was typed.
+enum { GN_TEXT_WORD_SIZE = 128 };
+size_t gn_text_distance(const char *typed, const char *word);
 
 // The contents; "" while nothing was appended.
 const char *gn_text_data(const gn_text *text);

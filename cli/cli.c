@@ -30,6 +30,27 @@ static size_t find_flag(const cli_flag *flags, const char *name, size_t length)
     return i;
 }
 
+// Names the nearest flag where one is near: own flags, and options also by their bare key.
+static gn_status refuse_flag(const char *flag, size_t length, const cli_flag *flags,
+                             const gn_option_section *sections)
+{
+    enum { FEW = 2 }; // two letters in each other's place
+    char name[GN_TEXT_WORD_SIZE], nearest[GN_OPTION_NAME_SIZE] = "";
+    snprintf(name, sizeof name, "%.*s", (int)length - 2, flag + 2);
+    size_t best = sections ? gn_options_nearest(sections, name, nearest) : SIZE_MAX;
+    for (; flags->name; flags++) {
+        size_t distance = gn_text_distance(name, flags->name + 2);
+        if (distance <= best) {
+            best = distance;
+            snprintf(nearest, sizeof nearest, "%s", flags->name + 2);
+        }
+    }
+    if (best <= FEW && best <= strlen(name) / 2)
+        return gn_fail(GN_ERR_ARG, "%.*s: unknown flag (nearest: --%s)", (int)length, flag,
+                       nearest);
+    return gn_fail(GN_ERR_ARG, "%.*s: unknown flag (--help lists them)", (int)length, flag);
+}
+
 static gn_status add_option(cli_line *line, const char *key, const char *value)
 {
     if (line->options == CLI_MAX_FLAGS)
@@ -52,7 +73,7 @@ static gn_status take_flag(cli_line *line, char **argv, int argc, int *i, const 
     const cli_flag *flag = flags[index].name ? &flags[index] : NULL;
     bool is_option = !flag && sections && memchr(word, '.', length);
     if (!flag && !is_option)
-        return gn_fail(GN_ERR_ARG, "%.*s: unknown flag (--help lists them)", (int)length, word);
+        return refuse_flag(word, length, flags, sections);
 
     const char *value = equals ? equals + 1 : NULL;
     bool takes_value = is_option || flag->value;

@@ -80,8 +80,8 @@ static gn_status print_info(const summary *s)
     cli_row(&out, "price");
     gn_text_append(&out, "%.10g to %.10g\n", s->low, s->high);
     cli_row(&out, "volume");
-    gn_text_append(&out, "%.6g in all, none in %llu bars\n", s->volume,
-                   (unsigned long long)s->without_volume);
+    gn_text_append(&out, "%.6g in all, none in %llu bar%s\n", s->volume,
+                   (unsigned long long)s->without_volume, gn_plural(s->without_volume));
     cli_row(&out, "hash");
     gn_text_append(&out, "%s\n", s->bars->hash);
     for (size_t i = 0; i < s->finding_count; i++) {
@@ -146,9 +146,10 @@ static gn_status run_features(cli_request *request)
         status = market_features_write(features, bars, path);
     if (status == GN_OK) {
         const market_features_view *view = market_features_get(features);
-        gn_text_append(&out, "%s: %u features of %llu bars; the first %llu are warm-up, left out\n",
-                       path, view->columns, (unsigned long long)view->rows,
-                       (unsigned long long)view->warmup);
+        gn_text_append(&out,
+                       "%s: %u feature%s of %llu bars; the first %llu are warm-up, left out\n",
+                       path, view->columns, gn_plural(view->columns),
+                       (unsigned long long)view->rows, (unsigned long long)view->warmup);
         status = cli_print(&out);
     }
     market_features_destroy(&features);

@@ -249,9 +249,10 @@ static void table_head(gn_text *out, const evaluation *self)
     char first[40], last[40];
     market_time_format_iso(market->bars->time_ns[range->first], first);
     market_time_format_iso(market->bars->time_ns[range->end - 1], last);
-    gn_text_append(out, "%s\nsplit %s: %llu bars, %.10s to %.10s, %g bars a year\n",
+    gn_text_append(out, "%s\nsplit %s: %llu bar%s, %.10s to %.10s, %g bars a year\n",
                    self->config->run.data, market_split_names[self->split],
-                   (unsigned long long)split_bars(self), first, last, market->bars->bars_per_year);
+                   (unsigned long long)split_bars(self), gn_plural(split_bars(self)), first, last,
+                   market->bars->bars_per_year);
     gn_text_append(out,
                    "costs in bps: fee %g, half spread %g, slippage %g, funding %g, borrow %g\n",
                    trading->fee_bps, trading->half_spread_bps, trading->slippage_bps,
@@ -293,9 +294,10 @@ static gn_status print_table(const evaluation *self)
         table_ruins(&out, self);
     } else {
         gn_text_append(&out,
-                       "%s, %llu greedy episodes, weights of step %llu\n"
+                       "%s, %llu greedy episode%s, weights of step %llu\n"
                        "mean return %.2f (%.2f to %.2f), mean length %.1f\n",
                        self->config->run.env, (unsigned long long)agent->episodes,
+                       gn_plural(agent->episodes),
                        (unsigned long long)rl_trained_step(self->trained), agent->mean_return,
                        agent->min_return, agent->max_return, agent->mean_length);
     }

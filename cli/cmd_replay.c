@@ -154,9 +154,9 @@ static const cli_verb verbs[] = {
       "there.",
       stat_flags, 0, cli_replay_stat, NULL },
     { "verify", "gannet replay verify PATH [--salvage DIR] [--json]",
-      "Checks every page, checksum, chunk, flag and priority of every kept generation. Exit status "
-      "0 if all is sound, 1 with a line for each finding. PATH is the folder of a run or of its "
-      "replay store.",
+      "Checks every page, checksum, chunk, flag and priority of every kept generation. PATH is the "
+      "folder of a run, and then also checks that the generations are those of its checkpoints, or "
+      "of a replay store. Exit status 0 if all is sound, 1 with a line for each finding.",
       verify_flags, 0, cli_replay_verify, NULL },
     { "export", "gannet replay export PATH --to FILE",
       "Writes the steps of the newest generation as a table, one row a step, oldest first: stream "

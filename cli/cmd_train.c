@@ -64,6 +64,15 @@ static gn_status resolve(rl_config *config, const cli_line *line)
     return GN_OK;
 }
 
+// A first try is often this short. The last round may pass train.steps.
+static void tell_too_short(const rl_train_config *train)
+{
+    if (train->starts >= train->steps + train->every * train->envs)
+        gn_log_warning(&cli_log,
+                       "train.starts: %lld is above train.steps = %lld: nothing is learned",
+                       (long long)train->starts, (long long)train->steps);
+}
+
 static int train(const rl_config *config, const cli_line *line, const char *folder)
 {
     rl_hooks hooks = cli_training_hooks();
@@ -71,6 +80,8 @@ static int train(const rl_config *config, const cli_line *line, const char *fold
     gn_status status = rl_trainer_create(&trainer, config, folder, &hooks);
     if (status == GN_OK)
         status = rl_option_use_tell(config, line->option, line->options, hooks.log);
+    if (status == GN_OK)
+        tell_too_short(&config->train);
     int exit_status = status == GN_OK ? cli_training_run(trainer, folder) : cli_fail(status);
     rl_trainer_destroy(&trainer);
     return exit_status;

@@ -183,7 +183,9 @@ static gn_status export_store(const char *folder, const rl_config *config, const
     if (status != GN_OK)
         return status;
     gn_text out = { 0 };
-    gn_text_append(&out, "%s: %" PRIu64 " steps\n", to, steps);
+    gn_text_append(&out, "%s: ", to);
+    cli_counted(&out, steps, "step");
+    gn_text_append(&out, "\n");
     return cli_print(&out);
 }
 

@@ -70,8 +70,7 @@ static gn_status build(replay_input *input, size_t record_size, uint64_t seed)
     if (input->record_size == 0 ||
         (input->kind == REPLAY_INPUT_FLOATS && record_size % sizeof(float)))
         return gn_fail(GN_ERR_ARG,
-                       "records of %zu bytes: must be above 0, of floats a multiple of "
-                       "4",
+                       "records of %zu bytes: must be above 0, of floats a multiple of 4",
                        record_size);
     GN_TRY(gn_alloc(&input->record, input->record_size, 1));
     if (input->kind == REPLAY_INPUT_SCENE)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "base/thread.h"
 #include "cli/cli.h"
 
@@ -120,9 +121,9 @@ int cli_training_run(rl_trainer *trainer, const char *folder)
     rl_progress before = rl_trainer_progress(trainer);
     if (before.steps >= before.total_steps) {
         fprintf(stderr,
-                "gannet: nothing to do: the run has its %" PRIu64 " steps "
+                "gannet: nothing to do: the run has its %" PRIu64 " step%s "
                 "(--steps N trains on)\n",
-                before.steps);
+                before.steps, gn_plural(before.steps));
         return 0;
     }
     gn_status status = rl_trainer_run(trainer);

@@ -38,7 +38,9 @@ static gn_status unknown_verb(const char *command, const cli_verb *verbs, const 
     for (const cli_verb *verb = verbs; verb->name; verb++)
         gn_text_append(&known, "%s%s", verb == verbs ? "" : ", ", verb->name);
     gn_status status =
-        gn_fail(GN_ERR_ARG, "%s '%s': the verbs are %s", command, name, gn_text_data(&known));
+        *name
+            ? gn_fail(GN_ERR_ARG, "%s '%s': the verbs are %s", command, name, gn_text_data(&known))
+            : gn_fail(GN_ERR_ARG, "%s what? the verbs are %s", command, gn_text_data(&known));
     gn_text_free(&known);
     return status;
 }
@@ -88,9 +90,7 @@ void cli_row(gn_text *out, const char *label)
 
 void cli_counted(gn_text *out, uint64_t n, const char *what)
 {
-    const char *many = n == 1 ? "" : what[strlen(what) - 1] == 'y' ? "ies" : "s";
-    int letters = (int)strlen(what) - (*many == 'i');
-    gn_text_append(out, "%" PRIu64 " %.*s%s", n, letters, what, many);
+    gn_text_append(out, "%" PRIu64 " %s%s", n, what, gn_plural(n));
 }
 
 void cli_bytes(gn_text *out, uint64_t bytes)

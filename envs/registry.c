@@ -30,7 +30,8 @@ gn_status env_class_find(const env_class **ret_class, const char *name)
         gn_text_append(&known, "%s%s", row == env_classes ? "" : ", ", (*row)->name);
     gn_status status = gn_text_status(&known);
     if (status == GN_OK)
-        status = gn_fail(GN_ERR_CONFIG, "env: \"%s\" is not one of %s", name, gn_text_data(&known));
+        status = gn_fail(GN_ERR_CONFIG, "env: no environment is called '%s' (there are %s)", name,
+                         gn_text_data(&known));
     gn_text_free(&known);
     return status;
 }

@@ -81,9 +81,9 @@ static gn_status check_config(const env_class *kind, const char *config)
             GN_TRY(check_number(kind->name, option, *(const double *)field));
         if (option->type == GN_OPTION_TYPE_LIST) {
             const gn_option_list *list = field;
-            if (list->count < 1 || list->count > GN_OPTION_LIST_MAX)
-                return gn_fail(GN_ERR_CONFIG, "%s.%s: %zu numbers are not in 1 .. %d", kind->name,
-                               option->key, list->count, GN_OPTION_LIST_MAX);
+            if (list->count < 1 || list->count > option->most)
+                return gn_fail(GN_ERR_CONFIG, "%s.%s: %zu numbers are not in 1 .. %zu", kind->name,
+                               option->key, list->count, option->most);
             for (size_t i = 0; i < list->count; i++)
                 GN_TRY(check_number(kind->name, option, list->value[i]));
         }

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "market/cache.h"
 #include "market/calendar.h"
 #include "market/import.h"
@@ -107,9 +108,9 @@ static gn_status examine(facts *ret_facts, market_rows *rows, const char *name,
         market_time_format_span(gaps.largest_ns, longest);
         market_time_format_iso(rows->time_ns[gaps.first], time);
         gn_text_append(findings,
-                       "%" PRIu64 " gaps: steps above the spacing of %s, the longest %s, "
+                       "%" PRIu64 " gap%s: steps above the spacing of %s, the longest %s, "
                        "the first before %s\n",
-                       gaps.count, spacing, longest, time);
+                       gaps.count, gn_plural(gaps.count), spacing, longest, time);
     }
     if (found.bars_per_year == 0)
         GN_TRY(market_calendar_bars_per_year(rows->time_ns, rows->count, found.spacing_ns,
@@ -217,7 +218,8 @@ gn_status market_bars_create(market_bars **ret_bars, const char *name, uint64_t 
                              const market_config *config)
 {
     if (count < 2)
-        return gn_fail(GN_ERR_EMPTY, "%s: %" PRIu64 " bars; at least 2 are needed", name, count);
+        return gn_fail(GN_ERR_EMPTY, "%s: %" PRIu64 " bar%s; at least 2 are needed", name, count,
+                       gn_plural(count));
     if (!time_ns || !close || !open != !high || !open != !low)
         return gn_fail(GN_ERR_ARG,
                        "%s: time_ns and close must be there, and open, high, low all "

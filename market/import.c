@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "market/source.h"
 
 gn_status market_rows_create(market_rows *ret_rows, uint64_t count)
@@ -286,8 +287,8 @@ gn_status market_import(market_rows *ret_rows, const char *path, const market_co
     market_rows rows = { 0 };
     gn_status status = GN_OK;
     if (source.rows < 2)
-        status = gn_fail(GN_ERR_EMPTY, "%s: %" PRIu64 " rows of data; at least 2 are needed", path,
-                         source.rows);
+        status = gn_fail(GN_ERR_EMPTY, "%s: %" PRIu64 " row%s of data; at least 2 are needed", path,
+                         source.rows, gn_plural(source.rows));
     if (status == GN_OK)
         status = market_rows_create(&rows, source.rows);
     if (status == GN_OK)

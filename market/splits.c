@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <math.h>
 
+#include "base/text.h"
+
 const gn_option market_split_options[] = {
     GN_OPTION_REAL(market_split_config, train, "0.7", 0, 1, "share of the bars to train on"),
     GN_OPTION_REAL(market_split_config, validation, "0.15", 0, 1,
@@ -41,10 +43,11 @@ gn_status market_split_range(market_range *ret_range, const market_split_config 
     if (bars < least)
         return gn_fail(
             GN_ERR_CONFIG,
-            "split %s has %llu bars of the %llu needed (%llu bars, %llu of them warm-up): "
+            "split %s has %llu bar%s of the %llu needed (%llu bars, %llu of them warm-up): "
             "give more data, or change split.train, split.validation, split.embargo",
-            market_split_names[split], (unsigned long long)bars, (unsigned long long)least,
-            (unsigned long long)count, (unsigned long long)(warmup < count ? warmup : count));
+            market_split_names[split], (unsigned long long)bars, gn_plural(bars),
+            (unsigned long long)least, (unsigned long long)count,
+            (unsigned long long)(warmup < count ? warmup : count));
     *ret_range = range;
     return GN_OK;
 }

@@ -16,8 +16,9 @@ static const char *const weight_max_names[] = { "batch", "buffer", NULL };
 const gn_option replay_options[] = {
     GN_OPTION_TEXT(replay_config, path, "replay",
                    "folder of the replay store, relative to the run; none keeps steps in RAM"),
-    GN_OPTION_INT(replay_config, capacity, "100000", 3, 1e12,
-                  "slots over all environments: steps plus one an episode"),
+    GN_OPTION_INT(replay_config, capacity, "100000", 1, 1e12,
+                  "slots over all environments: steps plus one an episode; each environment needs "
+                  "2 more than an observation has records"),
     GN_OPTION_INT(replay_config, chunk, "1024", 1, 1048576,
                   "slots a chunk, at most; always below the slots of an environment"),
     GN_OPTION_CHOICE(
@@ -134,10 +135,11 @@ gn_status replay_config_check(const replay_config *config, const replay_spec *sp
     int64_t least = 2 + (spec->stack ? spec->stack : 1);
     if (config->capacity / streams < least || config->capacity / streams > UINT32_MAX)
         return gn_fail(GN_ERR_CONFIG,
-                       "replay.capacity: %lld leaves each of %u environments %lld slots; must be "
-                       "%lld to %u for each",
-                       (long long)config->capacity, streams,
-                       (long long)(config->capacity / streams), (long long)least, UINT32_MAX);
+                       "replay.capacity: %lld must be %lld to %.0f for %u environment%s, %lld "
+                       "slots or more each: 2 more than an observation has records",
+                       (long long)config->capacity, (long long)least * streams,
+                       fmin(1e12, 0x1p32 * streams - 1), streams, gn_plural(streams),
+                       (long long)least);
     GN_TRY(gn_options_check("replay", replay_options, config));
     if (config->alpha_final < 0 && config->alpha_final != -1)
         return gn_fail(GN_ERR_CONFIG, "replay.alpha_final: %g must be 0 to 1, or -1",

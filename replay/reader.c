@@ -262,7 +262,7 @@ static gn_status decode_body(replay_reader *reader, uint64_t key, const replay_c
         status = replay_coder_decode_run(reader->coder, reader->model, reader->columns.place, 0,
                                          view->layout.chunk, body, 0, about->body_size,
                                          reader->columns.record);
-    replay_value_forget(value);
+    replay_value_forget(reader->view, value);
     return status;
 }
 
@@ -289,7 +289,7 @@ static gn_status load_chunk(replay_reader *reader, replay_value *value)
     gn_status status = replay_value_read(value, &bytes, &size);
     if (status == GN_OK)
         status = decode_chunk(reader, value->key, bytes, size);
-    replay_value_forget(value);
+    replay_value_forget(reader->view, value);
     if (status == GN_ERR_CORRUPT) {
         value->damaged = true;
         gn_fail_within(status, "chunk %" PRIu64 " of stream %" PRIu64, value->key / layout->streams,

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -109,21 +108,6 @@ gn_status replay_store_put_model(replay_store *store, uint32_t id, const void *b
     return GN_OK;
 }
 
-// Gives back what looking at a value has mapped: the kernel maps 64 kB around the page that was
-// touched, which would count as memory of this process. The value lies in LMDB's map, `offset`
-// bytes from its start, in pages of its own.
-static void forget_pages(const void *value, size_t size, uint64_t offset)
-{
-    const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE), around = 1 << 16;
-    uint64_t inside = offset % page_size; // the value begins behind the head of its page
-    char *page = (char *)(uintptr_t)value - inside;
-    uint64_t before = (uintptr_t)page % around, after = around - before;
-    uint64_t there = (inside + size) / page_size * page_size;
-    before = before < offset - inside ? before : offset - inside;
-    after = after < there ? after : there;
-    (void)madvise(page - before, before + after, MADV_DONTNEED);
-}
-
 gn_status replay_store_find_body(replay_store *store, uint64_t chunk, uint32_t stream,
                                  uint64_t *ret_offset)
 {
@@ -140,7 +124,8 @@ gn_status replay_store_find_body(replay_store *store, uint64_t chunk, uint32_t s
     else if (!replay_store_locate(value.mv_data, value.mv_size, &page_offset))
         status = gn_fail(GN_ERR_CORRUPT, "%s: body: is not in pages of its own", store->path);
     else
-        forget_pages(value.mv_data, value.mv_size, page_offset);
+        replay_store_forget((const unsigned char *)value.mv_data - page_offset, store->map_size,
+                            page_offset, value.mv_size);
     mdb_txn_abort(txn);
     if (status != GN_OK)
         return gn_fail_within(status, "chunk %" PRIu64 " of stream %u", chunk, stream);

@@ -105,8 +105,9 @@ static gn_status mark_pages(file_check *file, uint64_t page, uint64_t count)
     return GN_OK;
 }
 
-// The head is read, not looked at in the mapping: that would map up to 2 MB around it, and all
-// values of a large file together would count as memory of this process.
+// The head is read, not looked at in the mapping. Of a value, that would map up to 2 MB around it,
+// and all values of a large file together would count as memory of this process. A tree page is
+// mapped afterwards; read before, what the disk cannot give is an error and no signal.
 static gn_status enter_page(file_check *file, uint64_t number, uint64_t count,
                             page_header *ret_header)
 {
@@ -440,4 +441,13 @@ bool replay_store_locate(const void *value, size_t size, uint64_t *ret_offset)
     memcpy(&header, (const unsigned char *)value - PAGE_HEADER, sizeof header);
     *ret_offset = header.number * page_size + PAGE_HEADER;
     return header.flags == PAGE_OVERFLOW;
+}
+
+void replay_store_forget(const void *map, size_t map_size, uint64_t offset, size_t size)
+{
+    enum { FOLIO_MOST = 2 << 20 };
+    uint64_t from = offset / FOLIO_MOST * FOLIO_MOST;
+    uint64_t end = (offset + size + FOLIO_MOST - 1) / FOLIO_MOST * FOLIO_MOST;
+    (void)madvise((char *)(uintptr_t)map + from, (end < map_size ? end : map_size) - from,
+                  MADV_DONTNEED);
 }

@@ -58,4 +58,12 @@ gn_status replay_store_walk(const replay_store_file *file, uint64_t transaction,
 // when any of them changes.
 bool replay_store_locate(const void *value, size_t size, uint64_t *ret_offset);
 
+// Gives back the memory that looking at a value has mapped; it can be looked at again. The value is
+// `size` bytes from `offset` of the file, of which `map_size` bytes are mapped at `map`, a mapping
+// for reading. The kernel maps whole folios of the page cache around a touched page, up to 2 MB
+// that begin at a multiple of it in the file, so all such 2 MB are given back that have a part of
+// the value: what of them lies in neighbours would count as memory of this process until they are
+// looked at themselves.
+void replay_store_forget(const void *map, size_t map_size, uint64_t offset, size_t size);
+
 #endif

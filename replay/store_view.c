@@ -1,13 +1,14 @@
+#define _GNU_SOURCE // faccessat
 #include "replay/store_view.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <lmdb.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -128,7 +129,7 @@ static gn_status fail_lmdb(const replay_view *view, const char *folder, int code
 {
     char lock[GN_PATH_SIZE];
     GN_TRY(gn_path_join(lock, folder, "lock.mdb"));
-    if (code == EACCES && access(lock, R_OK | W_OK) != 0)
+    if (code == EACCES && faccessat(AT_FDCWD, lock, R_OK | W_OK, AT_EACCESS) != 0)
         return gn_fail_errno(errno,
                              "%s: open for writing (who reads a store that a run may be writing "
                              "registers there)",
@@ -311,11 +312,10 @@ gn_status replay_value_read(const replay_value *value, const void **ret_data, si
     return gn_fail(GN_ERR_CORRUPT, "its checksum does not match");
 }
 
-void replay_value_forget(const replay_value *value)
+void replay_value_forget(const replay_view *view, const replay_value *value)
 {
-    const uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t from = (uintptr_t)value->bytes / page_size * page_size;
-    (void)madvise((void *)from, (uintptr_t)value->bytes + value->size - from, MADV_DONTNEED);
+    const replay_store_file *file = &view->state->file;
+    replay_store_forget(file->map, file->size, (uint64_t)(value->bytes - file->map), value->size);
 }
 
 replay_value *replay_value_find(replay_value *values, size_t count, uint64_t key)

@@ -59,7 +59,7 @@ void replay_view_close(replay_view **view);
 gn_status replay_value_read(const replay_value *value, const void **ret_data, size_t *ret_size);
 
 // Gives back the memory that reading a value has mapped; it can be read again.
-void replay_value_forget(const replay_value *value);
+void replay_value_forget(const replay_view *view, const replay_value *value);
 
 // The value of a key among `count` ascending ones, or NULL.
 replay_value *replay_value_find(replay_value *values, size_t count, uint64_t key);

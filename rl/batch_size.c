@@ -26,20 +26,19 @@ gn_status rl_batch_size_check(const rl_train_config *train)
     if (train->batch_schedule == RL_BATCH_FIXED)
         return GN_OK;
     const char *schedule = rl_batch_schedule_names[train->batch_schedule];
-    int64_t largest = (int64_t)rl_batch_size_largest(train);
-    if (!is_power_of_two(train->batch))
+    // auto measures halves of a batch; the largest first one still doubles once.
+    long long least = train->batch_schedule == RL_BATCH_AUTO ? 2 : 1, most = RL_MAX_BATCH / 2;
+    long long batch = train->batch, batch_max = (long long)rl_batch_size_largest(train);
+    if (!is_power_of_two(batch) || batch < least || batch > most)
         return gn_fail(GN_ERR_CONFIG,
-                       "train.batch: %lld is not a power of two, which train.batch_schedule = %s "
-                       "needs",
-                       (long long)train->batch, schedule);
-    if (train->batch_schedule == RL_BATCH_AUTO && train->batch < 2)
-        return gn_fail(GN_ERR_CONFIG, "train.batch: 1 has no halves; train.batch_schedule = auto "
-                                      "needs 2 or more");
-    if (!is_power_of_two(largest) || largest <= train->batch)
+                       "train.batch: %lld: train.batch_schedule = %s doubles it, so it must be a "
+                       "power of two, %lld to %lld",
+                       batch, schedule, least, most);
+    if (!is_power_of_two(batch_max) || batch_max <= batch)
         return gn_fail(GN_ERR_CONFIG,
-                       "train.batch_max: %lld is not a power of two above train.batch = %lld, "
-                       "which train.batch_schedule = %s needs",
-                       (long long)largest, (long long)train->batch, schedule);
+                       "train.batch_max: %lld: train.batch_schedule = %s doubles train.batch = "
+                       "%lld up to it, so it must be a power of two, %lld to %d, or 0",
+                       batch_max, schedule, batch, 2 * batch, RL_MAX_BATCH);
     return GN_OK;
 }
 

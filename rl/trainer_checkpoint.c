@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "nn/safetensors.h"
 #include "rl/trainer_state.h"
 
@@ -153,8 +154,8 @@ static gn_status check_length(const rl_trainer *trainer, uint64_t steps)
 {
     const rl_train_config *train = &trainer->config->train;
     if (steps >= (uint64_t)(train->steps + train->every * train->envs))
-        return gn_fail(GN_ERR_CONFIG, "train.steps: %lld is below the %" PRIu64 " steps done",
-                       (long long)train->steps, steps);
+        return gn_fail(GN_ERR_CONFIG, "train.steps: %lld is below the %" PRIu64 " step%s done",
+                       (long long)train->steps, steps, gn_plural(steps));
     return GN_OK;
 }
 

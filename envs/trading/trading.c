@@ -9,6 +9,7 @@
 
 #include "base/compress.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "envs/saved_state.h"
 #include "envs/trading/chart.h"
 
@@ -66,7 +67,7 @@ static const char *const fill_names[] = { "next-open", "same-close", NULL };
 static const char *const reward_names[] = { "log-return", "simple-return", NULL };
 
 const gn_option trading_options[] = {
-    GN_OPTION_LIST(trading_config, exposures, "-1,0,1", -100, 100,
+    GN_OPTION_LIST(trading_config, exposures, "-1,0,1", GN_OPTION_LIST_MAX, -100, 100,
                    "target exposure of each action, as a share of equity; negative is short"),
     GN_OPTION_CHOICE(trading_config, observation, "features", observation_names,
                      "what is seen of the market: rows of features, or a chart of the last 28 bars "
@@ -153,9 +154,9 @@ static gn_status check_market(market_range *ret_range, const trading_config *con
     long long observed = bars_observed(config);
     if (bars < (uint64_t)observed + 2)
         return gn_fail(GN_ERR_CONFIG,
-                       "trading.%s: %lld bars and a step need %lld bars, the range has %llu",
+                       "trading.%s: %lld bar%s and a step need %lld bars, the range has %llu",
                        config->observation == TRADING_CHART ? "observation" : "window", observed,
-                       observed + 2, (unsigned long long)bars);
+                       gn_plural((uint64_t)observed), observed + 2, (unsigned long long)bars);
     *ret_range = range;
     return GN_OK;
 }

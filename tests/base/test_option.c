@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "tests/support/check.h"
 
+enum { SIZES = 5 };
+
 typedef struct toy_config {
     bool prioritized;
     int64_t capacity, seed;
@@ -32,7 +34,7 @@ static const gn_option agent_options[] = {
     GN_OPTION_CHOICE(toy_config, head, "scalar", head_names, "what the network estimates"),
     GN_OPTION_INT(toy_config, seed, "-1", -9.3e18, 9.3e18, "any integer"),
     GN_OPTION_REAL(toy_config, bound, "inf", -INFINITY, INFINITY, "any number"),
-    GN_OPTION_LIST(toy_config, sizes, "128, 64", 1, 4096, "units of each layer"),
+    GN_OPTION_LIST(toy_config, sizes, "128, 64", SIZES, 1, 4096, "units of each layer"),
     { 0 },
 };
 
@@ -195,20 +197,20 @@ static void lists_hold_numbers(void **state)
     assert_true(toy.config.sizes.value[1] == 2.5);
     static const char *const refused[] = { "", ",", "1,", ",1", "1,,2", "1 2", "a", "1;2" };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        expect_fails(GN_ERR_CONFIG, "is not 1 to 32 numbers with commas, each in [1, 4096]",
+        expect_fails(GN_ERR_CONFIG, "is not 1 to 5 numbers with commas, each in [1, 4096]",
                      gn_options_set(toy.sections, "agent.sizes", refused[i]));
     expect_fails(GN_ERR_CONFIG, "agent.sizes: 1,0 is outside [1, 4096]",
                  gn_options_set(toy.sections, "agent.sizes", "1,0"));
-    char long_list[2 * (GN_OPTION_LIST_MAX + 1) + 1];
-    for (size_t i = 0; i <= GN_OPTION_LIST_MAX; i++)
+    char long_list[2 * (SIZES + 1) + 1];
+    for (size_t i = 0; i <= SIZES; i++)
         memcpy(long_list + 2 * i, "1,", 3);
-    long_list[2 * GN_OPTION_LIST_MAX + 1] = '\0';
-    expect_fails(GN_ERR_CONFIG, "is not 1 to 32 numbers",
+    long_list[2 * SIZES + 1] = '\0';
+    expect_fails(GN_ERR_CONFIG, "is not 1 to 5 numbers",
                  gn_options_set(toy.sections, "agent.sizes", long_list));
     assert_int_equal(toy.config.sizes.count, 3);
-    long_list[2 * GN_OPTION_LIST_MAX - 1] = '\0';
+    long_list[2 * SIZES - 1] = '\0';
     expect_ok(gn_options_set(toy.sections, "agent.sizes", long_list));
-    assert_int_equal(toy.config.sizes.count, GN_OPTION_LIST_MAX);
+    assert_int_equal(toy.config.sizes.count, SIZES);
 }
 
 static void texts_fit_into_a_run_file(void **state)
@@ -366,7 +368,7 @@ static void random_values_survive_a_file(void **state)
         toy.config.alpha = test_rng_unit(&rng);
         toy.config.bound = ldexp(test_rng_unit(&rng) - 0.5, (int)test_rng_below(&rng, 2000) - 1000);
         toy.config.head = (int)test_rng_below(&rng, 3);
-        toy.config.sizes = (gn_option_list){ .count = 1 + test_rng_below(&rng, 32) };
+        toy.config.sizes = (gn_option_list){ .count = 1 + test_rng_below(&rng, SIZES) };
         for (size_t i = 0; i < toy.config.sizes.count; i++)
             toy.config.sizes.value[i] = 1 + 4095 * test_rng_unit(&rng);
         size_t length = test_rng_below(&rng, GN_OPTION_TEXT_SIZE);
@@ -382,6 +384,29 @@ static void random_values_survive_a_file(void **state)
         assert_memory_equal(&back.config, &toy.config, sizeof toy.config);
         gn_text_free(&text);
     }
+}
+
+static void comments_of_run_files_fit_a_terminal(void **state)
+{
+    (void)state;
+    static const gn_option options[] = {
+        GN_OPTION_REAL(
+            toy_config, alpha, "0.6", 0, 1,
+            "exactly eighty columns are filled by these words of the help of an option wxyz "
+            "and the rest goes on in a line of its own"),
+        { 0 },
+    };
+    toy_config config;
+    const gn_option_section sections[] = { { "replay", "What is kept.", options, &config }, { 0 } };
+    gn_text text = { 0 };
+    gn_options_reset(sections);
+    gn_options_ini(&text, sections);
+    assert_string_equal(
+        gn_text_data(&text),
+        "# What is kept.\n[replay]\n"
+        "# exactly eighty columns are filled by these words of the help of an option wxyz\n"
+        "# and the rest goes on in a line of its own\nalpha = 0.6\n");
+    gn_text_free(&text);
 }
 
 // Whatever the bytes are: an error or values in range, never a crash.
@@ -494,8 +519,9 @@ static void long_flags_stand_alone_and_choices_are_listed(void **state)
                                              "                     inf; any number)\n"
                                              "  --agent.sizes LIST\n"
                                              "                     units of each layer\n"
-                                             "                     (default 128, 64;\n"
-                                             "                     each 1 to 4096)\n");
+                                             "                     (default 128, 64; 1\n"
+                                             "                     to 5 numbers, each 1\n"
+                                             "                     to 4096)\n");
     gn_text_free(&text);
 }
 
@@ -512,7 +538,7 @@ static void markdown_has_a_row_for_each_option(void **state)
         "| `--replay.alpha` | `0.6` | 0 to 1 | exponent of the priorities |\n",
         "| `--agent.head` | `scalar` | scalar, categorical, quantile | what the network",
         "| `--agent.bound` | `inf` | any number | any number |\n",
-        "| `--agent.sizes` | `128, 64` | each 1 to 4096 | units of each layer |\n",
+        "| `--agent.sizes` | `128, 64` | 1 to 5 numbers, each 1 to 4096 | units of each layer |\n",
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         assert_non_null(strstr(gn_text_data(&text), parts[i]));
@@ -589,7 +615,8 @@ TEST_MAIN(defaults_are_what_the_table_says, finds_rows_and_values, integers_are_
           reals_stay_in_their_range, booleans_and_choices_are_words, lists_hold_numbers,
           texts_fit_into_a_run_file, unknown_keys_name_the_nearest, run_files_are_read,
           mistakes_in_run_files_name_their_line, long_lines_are_read_whole,
-          any_run_file_can_be_scanned, random_values_survive_a_file, damaged_run_files_never_crash,
+          any_run_file_can_be_scanned, random_values_survive_a_file,
+          comments_of_run_files_fit_a_terminal, damaged_run_files_never_crash,
           json_is_what_jansson_reads, help_is_aligned_and_wrapped,
           long_flags_stand_alone_and_choices_are_listed, markdown_has_a_row_for_each_option,
           missing_memory_is_reported)

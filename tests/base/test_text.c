@@ -131,6 +131,28 @@ static void numbers_read_back_exactly(void **state)
     }
 }
 
+static void one_is_singular(void **state)
+{
+    (void)state;
+    gn_text text = { 0 };
+    for (uint64_t n = 0; n <= 2; n++)
+        gn_text_append(&text, "%d step%s, ", (int)n, gn_plural(n));
+    assert_string_equal(gn_text_data(&text), "0 steps, 1 step, 2 steps, ");
+    gn_text_free(&text);
+}
+
+static void a_distance_counts_edits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *typed, *word;
+        size_t distance;
+    } cases[] = { { "seed", "seed", 0 }, { "", "seed", 4 },          { "seed", "", 4 },
+                  { "sed", "seed", 1 },  { "kitten", "sitting", 3 }, { "seeds", "seed", 1 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(gn_text_distance(cases[i].typed, cases[i].word), cases[i].distance);
+}
+
 static void a_failure_stays(void **state)
 {
     (void)state;
@@ -150,4 +172,5 @@ static void a_failure_stays(void **state)
 
 TEST_MAIN(appends_as_printf_does, random_appends_equal_a_plain_array, wraps_words_into_lines,
           a_line_already_past_the_indent_is_ended, a_word_wider_than_a_line_stands_alone,
-          numbers_are_short, numbers_read_back_exactly, a_failure_stays)
+          numbers_are_short, numbers_read_back_exactly, one_is_singular, a_distance_counts_edits,
+          a_failure_stays)

@@ -96,7 +96,11 @@ static void wrong_usage_is_one_line_and_status_two(void **state)
     static const bad_line cases[] = {
         { "nonsense", 2, "'nonsense': no such command" },
         { "train", 2, "nothing to train on: pass --data FILE or --env NAME" },
-        { "train --env cartpole --nonsense 1", 2, "--nonsense: unknown flag" },
+        { "train --env cartpole --nonsense 1", 2, "--nonsense: unknown flag (--help lists them)" },
+        { "train --env cartpole --sed=2", 2, "--sed: unknown flag (nearest: --seed)" },
+        { "train --gamma 1", 2, "--gamma: unknown flag (nearest: --agent.gamma)" },
+        { "train --learning_rat 1", 2, "unknown flag (nearest: --optimizer.learning_rate)" },
+        { "eval --spilt all", 2, "--spilt: unknown flag (nearest: --split)" },
         { "train --env cartpole --steps", 2, "--steps: needs a value" },
         { "train --env cartpole --steps ten", 2, "train.steps" },
         { "train --env cartpole --steps 0", 2, "train.steps" },

@@ -253,7 +253,9 @@ static void eval_without_a_market_reports_episodes(void **state)
     expect_numbers(agent, figures);
     assert_int_equal(json_integer_value(json_object_get(agent, "episodes")), 7);
     json_decref(root);
-    EXPECT_EXIT(0, RUN("eval", folder));
+    result = RUN("eval", folder, "--episodes", "1");
+    EXPECT_EXIT(0, result);
+    assert_non_null(strstr(result.out, "cartpole, 1 greedy episode, weights of step "));
     test_temp_remove(small.folder);
 }
 
@@ -296,6 +298,24 @@ static void eval_knows_the_bars_of_the_run(void **state)
     result = RUN("eval", folder);
     EXPECT_EXIT(0, result);
     assert_non_null(strstr(result.out, "NOT THE RUN AS IT WAS TRAINED"));
+    test_temp_remove(small.folder);
+}
+
+static void a_run_too_short_to_learn_is_told(void **state)
+{
+    (void)state;
+    static const char warning[] = "warning: train.starts: 1000 is above train.steps = 990";
+    small_run small;
+    char folder[GN_PATH_SIZE], longer[GN_PATH_SIZE];
+    small_run_open(&small);
+    expect_ok(gn_path_join(folder, small.folder, "run"));
+    expect_ok(gn_path_join(longer, small.folder, "longer"));
+    command_result result = RUN("train", "--env=cartpole", "--steps=990", "--out", folder);
+    EXPECT_EXIT(0, result);
+    assert_non_null(strstr(result.err, warning));
+    result = RUN("train", "--env=cartpole", "--steps=997", "--out", longer); // rounds of 4 steps
+    EXPECT_EXIT(0, result);
+    assert_null(strstr(result.err, "warning"));
     test_temp_remove(small.folder);
 }
 
@@ -364,5 +384,5 @@ TEST_MAIN(every_command_has_help_that_fits, lists_name_everything, options_are_j
           a_printed_preset_loads_as_that_preset, the_folder_holds_the_options_as_given,
           eval_prints_one_json_object, a_growth_beyond_any_number_is_null_in_json,
           eval_without_a_market_reports_episodes, eval_knows_the_bars_of_the_run,
-          a_full_standard_output_is_a_failure, interrupts_end_with_a_checkpoint,
-          termination_ends_with_a_checkpoint)
+          a_run_too_short_to_learn_is_told, a_full_standard_output_is_a_failure,
+          interrupts_end_with_a_checkpoint, termination_ends_with_a_checkpoint)

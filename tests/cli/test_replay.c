@@ -10,6 +10,7 @@
 #include "market/table.h"
 #include "replay/reader.h"
 #include "rl/run_folder.h"
+#include "rl/snapshot.h"
 #include "shim/arrow.h"
 #include "tests/cli/command.h"
 #include "tests/rl/compare_runs.h"
@@ -401,6 +402,56 @@ static void a_damaged_store_is_named_and_salvaged(void **state)
     leave(&small);
 }
 
+static void expect_misfit(const char *line)
+{
+    command_result result = RUN("replay", "verify", "run");
+    EXPECT_EXIT(1, result);
+    assert_memory_equal(result.out, line, strlen(line));
+    assert_non_null(strstr(result.out, "\nsound, but not what the checkpoints of the run need: "));
+    EXPECT_EXIT(0, RUN("replay", "verify", "run/replay"));
+}
+
+// Sound by itself, but an older copy, of another run, or of another past.
+static void a_store_that_is_not_the_runs_is_told(void **state)
+{
+    (void)state;
+    small_run small;
+    rl_snapshot snapshot;
+    enter(&small);
+    command_words words = small_train(&small, COMMAND_TRADING, "run");
+    ADD_WORDS(&words, "--steps=2000", "--checkpoint.keep=1");
+    EXPECT_EXIT(0, run_command(words.word));
+    file_bytes older = read_bytes("run/replay/data.mdb");
+    EXPECT_EXIT(0, RUN("resume", "run", "--steps", "4000"));
+    EXPECT_EXIT(0, RUN("replay", "verify", "run"));
+
+    expect_ok(rl_snapshot_read(&snapshot, "run/checkpoints", 4000));
+    snapshot.info.replay_checksum ^= 1;
+    expect_ok(rl_snapshot_write("run/checkpoints", &snapshot.info, snapshot.weights,
+                                snapshot.weights_size, NULL, 1));
+    rl_snapshot_free(&snapshot);
+    expect_misfit("checkpoint 4000: was written with another generation 4000\n");
+
+    expect_ok(gn_file_write("run/replay/data.mdb", older.data, older.size));
+    gn_free(&older.data);
+    expect_misfit("checkpoint 4000: the store has no generation 4000\n");
+
+    words = small_train(&small, COMMAND_TRADING, "other");
+    ADD_WORDS(&words, "--seed=2");
+    EXPECT_EXIT(0, run_command(words.word));
+    expect_ok(gn_path_remove("run/replay"));
+    assert_int_equal(rename("other/replay", "run/replay"), 0);
+    expect_misfit("the store belongs to run ");
+    command_result result = RUN("replay", "verify", "run", "--json");
+    EXPECT_EXIT(1, result);
+    json_t *root = parse(result);
+    assert_true(json_is_true(json_object_get(root, "sound")));
+    assert_true(json_is_false(json_object_get(root, "fits_checkpoints")));
+    assert_int_equal(json_array_size(json_object_get(root, "misfits")), 1);
+    json_decref(root);
+    leave(&small);
+}
+
 static void wrong_usage_is_two_and_failure_is_one(void **state)
 {
     (void)state;
@@ -408,7 +459,7 @@ static void wrong_usage_is_two_and_failure_is_one(void **state)
         int status;
         const char *words[7], *error;
     } vectors[] = {
-        { 2, { "replay" }, "the verbs are stat, verify, export, demo, bench" },
+        { 2, { "replay" }, "replay what? the verbs are stat, verify, export, demo, bench" },
         { 2, { "replay", "show", "run" }, "replay 'show': the verbs are" },
         { 2, { "replay", "stat" }, "which run? gannet replay stat PATH" },
         { 2, { "replay", "stat", "run", "run" }, "not expected here" },
@@ -452,4 +503,4 @@ static void wrong_usage_is_two_and_failure_is_one(void **state)
 TEST_MAIN(stat_says_what_the_buffer_holds, an_export_reads_back_as_the_steps,
           cartpole_has_its_own_columns_and_uniform_replay_no_priority, frames_are_no_columns,
           a_run_that_trains_is_looked_at_and_does_not_notice, a_damaged_store_is_named_and_salvaged,
-          wrong_usage_is_two_and_failure_is_one)
+          a_store_that_is_not_the_runs_is_told, wrong_usage_is_two_and_failure_is_one)

@@ -27,8 +27,8 @@ static void an_unknown_name_lists_what_there_is(void **state)
     (void)state;
     const env_class *found = NULL;
     expect_fails(GN_ERR_CONFIG,
-                 "env: \"pong\" is not one of trading, cartpole, acrobot, mountain-car, catch, "
-                 "chain, ar1",
+                 "env: no environment is called 'pong' (there are trading, cartpole, acrobot, "
+                 "mountain-car, catch, chain, ar1)",
                  env_class_find(&found, "pong"));
     assert_null(found);
 }

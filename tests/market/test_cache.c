@@ -267,14 +267,25 @@ static void a_cache_that_cannot_be_written_is_an_error(void **state)
     expect_fails(GN_ERR_FULL, "market.cache: cannot write ", status);
     assert_int_equal(entries(&s, "bars", NULL), 0); // no left-over
     assert_null(bars);
-    if (geteuid() != 0) { // root may write anywhere
-        expect_ok(gn_path_join(s.config.cache, s.folder, "read-only"));
-        expect_ok(gn_folder_create(s.config.cache));
-        assert_int_equal(chmod(s.config.cache, 0500), 0);
-        expect_fails(GN_ERR_IO, "market.cache: cannot write ",
-                     market_bars_open(&bars, s.path, &s.config, NULL));
-        assert_int_equal(chmod(s.config.cache, 0700), 0);
-    }
+    tear_down(&s);
+}
+
+static void a_read_only_cache_is_an_error(void **state)
+{
+    (void)state;
+    if (!test_obey_permissions())
+        skip();
+    scene s;
+    set_up(&s);
+    market_bars *bars = NULL;
+    expect_ok(gn_path_join(s.config.cache, s.folder, "read-only"));
+    expect_ok(gn_folder_create(s.config.cache));
+    assert_int_equal(chmod(s.config.cache, 0500), 0);
+    gn_status status = market_bars_open(&bars, s.path, &s.config, NULL);
+    test_disobey_permissions();
+    expect_fails(GN_ERR_IO, "market.cache: cannot write ", status);
+    assert_null(bars);
+    assert_int_equal(chmod(s.config.cache, 0700), 0);
     tear_down(&s);
 }
 
@@ -350,5 +361,6 @@ static void mapped_bars_outlive_their_entry(void **state)
 TEST_MAIN(the_second_open_imports_nothing, findings_and_facts_come_from_the_cache_too,
           a_changed_file_or_option_is_another_entry, bars_in_memory_share_the_features_of_a_file,
           damage_is_noticed_and_repaired, every_column_byte_is_covered,
-          a_cache_that_cannot_be_written_is_an_error, the_default_folder_is_the_users_cache,
-          processes_may_import_at_once, mapped_bars_outlive_their_entry)
+          a_cache_that_cannot_be_written_is_an_error, a_read_only_cache_is_an_error,
+          the_default_folder_is_the_users_cache, processes_may_import_at_once,
+          mapped_bars_outlive_their_entry)

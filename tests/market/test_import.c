@@ -283,7 +283,7 @@ static void refuses_files_without_bars(void **state)
     expect_fails(GN_ERR_EMPTY, "a.csv: the file is empty", open_text(&s, "a.csv", ""));
     expect_fails(GN_ERR_EMPTY, "0 rows of data; at least 2 are needed",
                  open_text(&s, "a.csv", "time,open,high,low,close\n"));
-    expect_fails(GN_ERR_EMPTY, "1 rows of data; at least 2 are needed",
+    expect_fails(GN_ERR_EMPTY, "1 row of data; at least 2 are needed",
                  open_text(&s, "a.csv", "time,open,high,low,close\n2024-01-01,1,1,1,1\n"));
     expect_fails(GN_ERR_UNSUPPORTED, "a.xls: the ending is none of .csv,",
                  open_text(&s, "a.xls", "x"));
@@ -452,7 +452,7 @@ static void columns_in_memory_are_checked_like_files(void **state)
     expect_fails(GN_ERR_FORMAT, "m: row 2 (1970-01-06T00:00:00Z): close -3 is not above 0",
                  market_bars_create(&s.bars, "m", 3, time, NULL, NULL, NULL, bad, NULL, &s.config));
     expect_fails(
-        GN_ERR_EMPTY, "m: 1 bars",
+        GN_ERR_EMPTY, "m: 1 bar;",
         market_bars_create(&s.bars, "m", 1, time, NULL, NULL, NULL, close, NULL, &s.config));
     expect_fails(
         GN_ERR_ARG, "m: time_ns and close must be there",

@@ -88,7 +88,9 @@ static void spec_comes_from_options(void **state)
     expect_ok(gn_options_set(sections, "network.hidden", "64,1.5"));
     expect_fails(GN_ERR_CONFIG, "network.hidden: 1.5 is not a whole number",
                  nn_spec_configure(&spec, &config));
-    expect_ok(gn_options_set(sections, "network.hidden", "1,2,3,4,5,6,7,8,9"));
+    expect_fails(GN_ERR_CONFIG, "is not 1 to 8 numbers with commas, each in [1, 65536]",
+                 gn_options_set(sections, "network.hidden", "1,2,3,4,5,6,7,8,9"));
+    config.hidden = (gn_option_list){ .count = 9, .value = { 1, 2, 3, 4, 5, 6, 7, 8, 9 } };
     expect_fails(GN_ERR_CONFIG, "network.hidden: 9 layers, at most 8",
                  nn_spec_configure(&spec, &config));
     assert_int_equal(spec.hidden[0], 128); // untouched by the failures

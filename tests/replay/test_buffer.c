@@ -438,7 +438,9 @@ static void calls_out_of_order_and_bad_values_are_refused(void **state)
     replay_buffer_destroy(&buffer);
 
     replay_config config = feed_config(7, 1024, false);
-    expect_fails(GN_ERR_CONFIG, "replay.capacity: 7 leaves each of 4 environments 1 slots",
+    expect_fails(GN_ERR_CONFIG,
+                 "replay.capacity: 7 must be 12 to 17179869183 for 4 environments, 3 slots or more "
+                 "each: 2 more than an observation has records",
                  replay_buffer_create(&buffer, &config, &(replay_spec){ 4, 1, 1 }, NULL, NULL));
     config = feed_config(10, 1024, true);
     config.alpha = -1;

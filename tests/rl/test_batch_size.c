@@ -254,15 +254,19 @@ static void schedules_without_sense_are_refused(void **state)
         { { "train.batch_schedule", "auto" }, NULL },
         { { "train.batch_schedule", "linear", "optimizer.batch_scaling", "linear" }, NULL },
         { { "train.batch_schedule", "linear", "train.batch", "1" }, NULL },
-        { { "train.batch_schedule", "auto", "train.batch", "1" }, "train.batch: 1 has no halves" },
-        { { "train.batch_schedule", "auto", "train.batch", "100" },
-          "train.batch: 100 is not a power of two, which train.batch_schedule = auto needs" },
+        { { "train.batch_schedule", "auto", "train.batch", "1" },
+          "train.batch: 1: train.batch_schedule = auto doubles it, so it must be a power of two, 2 "
+          "to 32768" },
+        { { "train.batch_schedule", "auto", "train.batch", "100" }, "train.batch: 100: " },
+        { { "train.batch_schedule", "linear", "train.batch", "32768" }, NULL },
+        { { "train.batch_schedule", "linear", "train.batch", "65536" },
+          "train.batch: 65536: train.batch_schedule = linear doubles it, so it must be a power of "
+          "two, 1 to 32768" },
         { { "train.batch_schedule", "linear", "train.batch_max", "500" },
-          "train.batch_max: 500 is not a power of two above train.batch = 128" },
-        { { "train.batch_schedule", "linear", "train.batch_max", "64" },
-          "train.batch_max: 64 is not a power of two above train.batch = 128" },
-        { { "train.batch_schedule", "auto", "train.batch_max", "128" }, "train.batch_max: 128" },
-        { { "train.batch_schedule", "auto", "train.batch", "65536" }, "train.batch_max: 65536" },
+          "train.batch_max: 500: train.batch_schedule = linear doubles train.batch = 128 up to it, "
+          "so it must be a power of two, 256 to 65536, or 0" },
+        { { "train.batch_schedule", "linear", "train.batch_max", "64" }, "train.batch_max: 64: " },
+        { { "train.batch_schedule", "auto", "train.batch_max", "128" }, "train.batch_max: 128: " },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rl_config *config = config_of(cases[i].flag);

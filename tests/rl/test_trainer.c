@@ -45,8 +45,8 @@ static void a_replay_without_a_step_between_episodes_is_refused(void **state)
                                   "train.envs", "2");
     rl_trainer *trainer = NULL;
     expect_fails(GN_ERR_CONFIG,
-                 "replay.capacity: 11 leaves each of 2 environments 5 slots; must be 6 to "
-                 "4294967295 for each",
+                 "replay.capacity: 11 must be 12 to 8589934591 for 2 environments, 6 slots or more "
+                 "each: 2 more than an observation has records",
                  rl_trainer_create(&trainer, config, "not-made", NULL));
     rl_config_destroy(&config);
 }

@@ -1,11 +1,15 @@
 // The parts of check.h that are not macros.
 
+#define _GNU_SOURCE // syscall
 #include "tests/support/check.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 _Noreturn void test_failed_call(gn_status status, const char *call, const char *file, int line)
 {
@@ -82,4 +86,31 @@ void test_temp_folder(char ret_path[GN_PATH_SIZE])
 void test_temp_remove(const char *path)
 {
     expect_ok(gn_path_remove(path));
+}
+
+// The two capabilities by which root passes over permissions; who is not root has neither.
+static bool set_override(bool on)
+{
+    const uint32_t override = 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH;
+    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+    if (syscall(SYS_capget, &head, data) != 0)
+        return false;
+    data[0].effective &= ~override;
+    if (on)
+        data[0].effective |= data[0].permitted & override;
+    return syscall(SYS_capset, &head, data) == 0;
+}
+
+bool test_obey_permissions(void)
+{
+    if (set_override(false))
+        return true;
+    print_message("SKIP: this system does not let root obey permissions\n");
+    return false;
+}
+
+void test_disobey_permissions(void)
+{
+    assert_true(set_override(true));
 }

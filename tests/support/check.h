@@ -55,6 +55,12 @@ bool test_shared_path(char ret_path[GN_PATH_SIZE], const char *name);
 void test_temp_folder(char ret_path[GN_PATH_SIZE]);
 void test_temp_remove(const char *path);
 
+// Root may write whatever permissions say. Makes permissions count for this thread and those it
+// starts, until test_disobey_permissions; the owner of files stays the same. Where the system does
+// not let it, says so and returns false. Programs that are executed meanwhile are not bound.
+bool test_obey_permissions(void);
+void test_disobey_permissions(void);
+
 // Behind the macros.
 _Noreturn void test_failed_call(gn_status status, const char *call, const char *file, int line);
 void test_check_failure(gn_status expected, const char *part, gn_status status, const char *call,
