@@ -7,7 +7,6 @@
 #include "replay/buffer_internal.h"
 #include "replay/codec.h"
 #include "replay/quantize.h"
-#include "shim/device.h"
 
 static const char *const durability_names[] = { "commit", "batch", "none", NULL };
 static const char *const priority_names[] = { "proportional", "rank", NULL };
@@ -112,7 +111,7 @@ gn_status replay_config_open_device(const replay_config *config, const cuda_runt
     *ret_index = 0;
     if (strcmp(config->device, "cpu") == 0 || config->device[0] == '\0')
         return GN_OK;
-    if (!device_parse_cuda(config->device, ret_index))
+    if (!cuda_parse_name(config->device, ret_index))
         return gn_fail(GN_ERR_CONFIG, "replay.device: '%s' is none of cpu, cuda, cuda:N",
                        config->device);
     if (!config->prioritized)

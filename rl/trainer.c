@@ -10,6 +10,7 @@
 #include "rl/evaluate.h"
 #include "rl/schedule.h"
 #include "rl/trainer_state.h"
+#include "shim/cuda.h"
 #include "shim/device.h"
 #include "shim/torch.h"
 
@@ -61,7 +62,7 @@ static replay_spec stored_steps(const env_spec *spec)
 static gn_status check_replay_device(const rl_config *config, device on)
 {
     int index;
-    if (on.kind == DEVICE_CUDA && device_parse_cuda(config->replay.device, &index) &&
+    if (on.kind == DEVICE_CUDA && cuda_parse_name(config->replay.device, &index) &&
         index != on.index)
         return gn_fail(GN_ERR_CONFIG, "replay.device: %s is device %d; the run is on %d",
                        config->replay.device, index, on.index);

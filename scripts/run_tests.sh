@@ -67,6 +67,12 @@ options_documented()
     build/gannet options --markdown | diff -u docs/options.md -
 }
 
+# Programs of the replay buffer alone stay small: LibTorch is 100 MB of memory in each.
+replay_without_torch()
+{
+    ! ldd build/examples/replay_disk | grep libtorch
+}
+
 scripts/bootstrap.sh --checks || exit
 
 check "build: release" compiled build
@@ -86,6 +92,7 @@ check "layers" tests/check_layers.py
 check "headers" tests/check_headers.sh
 check "format" tests/check_format.sh
 check "docs/options.md" options_documented
+check "replay without LibTorch" replay_without_torch
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -3,6 +3,7 @@
 #include "shim/cuda.h"
 
 #include <dlfcn.h>
+#include <stdlib.h>
 #include <string.h>
 
 static gn_status load(const cuda_runtime **ret_cuda, const char *library)
@@ -41,4 +42,16 @@ gn_status cuda_need(const cuda_runtime *cuda, int error, const char *what)
     if (error == 0)
         return GN_OK;
     return gn_fail(GN_ERR_BACKEND, "cuda: %s: %s", what, cuda->text(error));
+}
+
+bool cuda_parse_name(const char *name, int *ret_index)
+{
+    *ret_index = 0;
+    if (strcmp(name, "cuda") == 0)
+        return true;
+    size_t digits = strncmp(name, "cuda:", 5) == 0 ? strspn(name + 5, "0123456789") : 0;
+    if (digits == 0 || digits > 4 || name[5 + digits] != '\0')
+        return false;
+    *ret_index = atoi(name + 5);
+    return true;
 }

@@ -9,6 +9,7 @@
 #ifndef SHIM_CUDA_H
 #define SHIM_CUDA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -49,6 +50,9 @@ typedef struct cuda_runtime {
 // of the process. library: a path, or NULL for CUDA_LIBRARY where the loader looks for it.
 // Errors: GN_ERR_UNSUPPORTED, the text says whether library, driver or device is missing.
 gn_status cuda_open(const cuda_runtime **ret_cuda, const char *library, int device);
+
+// Whether a name is "cuda" or "cuda:N", and which device that is.
+bool cuda_parse_name(const char *name, int *ret_index);
 
 // GN_OK for error 0, else GN_ERR_BACKEND with "cuda: WHAT: text".
 gn_status cuda_need(const cuda_runtime *cuda, int error, const char *what);

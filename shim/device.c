@@ -1,21 +1,9 @@
 #include "shim/device.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "shim/cuda.h"
 #include "shim/torch.h"
-
-bool device_parse_cuda(const char *name, int *ret_index)
-{
-    *ret_index = 0;
-    if (strcmp(name, "cuda") == 0)
-        return true;
-    size_t digits = strncmp(name, "cuda:", 5) == 0 ? strspn(name + 5, "0123456789") : 0;
-    if (digits == 0 || digits > 4 || name[5 + digits] != '\0')
-        return false;
-    *ret_index = atoi(name + 5);
-    return true;
-}
 
 static gn_status take_best(device *ret_device, bool large, const gn_log *log)
 {
@@ -37,7 +25,7 @@ gn_status device_resolve(device *ret_device, const char *name, bool large, const
     int index;
     if (strcmp(name, "auto") == 0)
         return take_best(ret_device, large, log);
-    if (device_parse_cuda(name, &index)) {
+    if (cuda_parse_name(name, &index)) {
         gn_status status = torch_cuda_open(index);
         if (status != GN_OK)
             return gn_fail_within(status, "run.device: %s", name);

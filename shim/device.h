@@ -27,7 +27,4 @@ typedef struct device {
 // CUDA part, or the machine no such device.
 gn_status device_resolve(device *ret_device, const char *name, bool large, const gn_log *log);
 
-// Whether a name is "cuda" or "cuda:N", and which device that is.
-bool device_parse_cuda(const char *name, int *ret_index);
-
 #endif
