@@ -58,12 +58,14 @@ static void add_steps(replay_buffer *buffer, walks *all, size_t n)
 
 static void measure_sample(bool prioritized, int64_t n_step, double budget_s)
 {
-    enum { CAPACITY = 1000000 };
+    enum { CAPACITY = 1000000, PRIORITIES = 64 };
     replay_config config = make_config(CAPACITY, prioritized);
     replay_buffer *buffer;
     replay_batch *batch;
     gn_random random = gn_random_stream(1, GN_RANDOM_SAMPLE, 0);
-    static float priority[BATCH];
+    static float priority[PRIORITIES][BATCH]; // made before, as those of the peers are
+    for (size_t i = 0; i < PRIORITIES * BATCH; i++)
+        priority[i / BATCH][i % BATCH] = (float)gn_random_unit(&random);
     bench_need(replay_buffer_create(&buffer, &config, &(replay_spec){ STREAMS, RECORD_SIZE, 1 },
                                     NULL, NULL));
     bench_need(replay_batch_create(&batch, &(replay_spec){ 1, RECORD_SIZE, 1 }, BATCH, 1));
@@ -77,9 +79,8 @@ static void measure_sample(bool prioritized, int64_t n_step, double budget_s)
     while (bench_next(&run)) {
         for (size_t round = 0; round < ROUNDS; round++) {
             bench_need(replay_buffer_sample(buffer, &draw, &random, batch));
-            for (size_t i = 0; i < BATCH && prioritized; i++)
-                priority[i] = (float)gn_random_unit(&random);
-            bench_need(replay_buffer_set_priorities(buffer, batch->item, priority, BATCH));
+            bench_need(replay_buffer_set_priorities(buffer, batch->item,
+                                                    priority[round % PRIORITIES], BATCH));
         }
         bench_sample(&run, bench_elapsed(&run) * 1e6 / ROUNDS);
     }

@@ -142,8 +142,9 @@ static void do_set(tree_bench *self, size_t round)
 static void do_sample(tree_bench *self, size_t round)
 {
     double *u = self->u + round * self->batch, least = INFINITY;
+    gn_random_units(&self->random, u, self->batch);
     for (size_t i = 0; i < self->batch; i++)
-        u[i] = ((double)i + gn_random_unit(&self->random)) / (double)self->batch;
+        u[i] = ((double)i + u[i]) / (double)self->batch;
     bench_need(self->calls->find(self->tree, u, self->batch, self->found, self->found_weight));
     for (size_t i = 0; i < self->batch; i++)
         least = self->found_weight[i] < least ? self->found_weight[i] : least;

@@ -82,8 +82,7 @@ void nn_noise_draw(nn_noise *noise, gn_random *random)
 {
     const uint32_t *radius = noise->word, *angle = noise->word + noise->half;
     float *first = noise->factor, *second = noise->factor + noise->half;
-    for (size_t i = 0; i < 2 * noise->half; i++)
-        noise->word[i] = gn_random_u32(random);
+    gn_random_words(random, noise->word, 2 * noise->half);
     for (size_t i = 0; i < noise->half; i += NN_LANES) {
         nn_bits r, a;
         nn_vector x, y;

@@ -29,10 +29,12 @@ static gn_status draw_slots(const replay_buffer *buffer, gn_random *random, doub
                             uint64_t *ret_slot, size_t n)
 {
     double share = buffer->config.uniform;
-    for (size_t i = 0; i < n && buffer->tree; i++)
-        u[i] = ((double)i + gn_random_unit(random)) / (double)n;
-    if (buffer->tree)
+    if (buffer->tree) {
+        gn_random_units(random, u, n);
+        for (size_t i = 0; i < n; i++)
+            u[i] = ((double)i + u[i]) / (double)n;
         GN_TRY(weight_tree_find(buffer->tree, u, n, ret_slot));
+    }
     for (size_t i = 0; i < n; i++)
         if (!buffer->tree || (share > 0 && gn_random_unit(random) < share))
             ret_slot[i] = draw_uniform(buffer, random);

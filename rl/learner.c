@@ -231,9 +231,13 @@ static nn_fractions draw_fractions(rl_learner *learner, int which, size_t rows)
     if (!is_implicit(learner))
         return (nn_fractions){ 0 };
     size_t count = (size_t)(which == FRACTIONS_HERE ? head->quantiles : head->target_quantiles);
-    for (size_t i = 0; i < rows * count; i++) {
-        double unit = gn_random_unit(&learner->fraction_random[which]);
-        learner->fraction[which][i] = (float)unit;
+    enum { SOME = 256 };
+    for (size_t first = 0; first < rows * count; first += SOME) {
+        double unit[SOME];
+        size_t some = rows * count - first < SOME ? rows * count - first : SOME;
+        gn_random_units(&learner->fraction_random[which], unit, some);
+        for (size_t i = 0; i < some; i++)
+            learner->fraction[which][first + i] = (float)unit[i];
     }
     return (nn_fractions){ learner->fraction[which], count };
 }

@@ -142,6 +142,33 @@ static void unit_is_uniform_in_its_range(void **state)
     expect_flat(cell, CELLS, DRAWS);
 }
 
+// From every place in a block, as many as fill whole blocks and some beside them.
+static void many_are_those_of_one_by_one(void **state)
+{
+    (void)state;
+    enum { MOST = 200 };
+    for (uint64_t from = 0; from < 9; from++)
+        for (size_t n = 0; n <= MOST; n++) {
+            double unit[MOST + 1];
+            gn_random many = gn_random_stream(7 + (9ull << 32), GN_RANDOM_TEST, 3), one;
+            gn_random_seek(&many, (1ull << 34) - 40 + from); // the block's number passes 32 bits
+            one = many;
+            unit[n] = 7;
+            gn_random_units(&many, unit, n);
+            for (size_t i = 0; i < n; i++)
+                assert_true(unit[i] == gn_random_unit(&one));
+            assert_true(unit[n] == 7);
+            uint32_t word[MOST + 1];
+            word[n] = 7;
+            gn_random_words(&many, word, n);
+            for (size_t i = 0; i < n; i++)
+                assert_int_equal(word[i], gn_random_u32(&one));
+            assert_int_equal(word[n], 7);
+            assert_int_equal(many.position, one.position);
+            assert_int_equal(gn_random_u32(&many), gn_random_u32(&one));
+        }
+}
+
 static void uniform_never_reaches_its_high_end(void **state)
 {
     (void)state;
@@ -179,4 +206,5 @@ static void normal_has_the_moments_and_takes_four_words(void **state)
 TEST_MAIN(philox_gives_the_published_vectors, a_stream_is_philox_of_its_name,
           seeking_equals_walking, streams_are_independent, below_is_uniform,
           below_rejects_what_would_be_biased, unit_is_uniform_in_its_range,
-          uniform_never_reaches_its_high_end, normal_has_the_moments_and_takes_four_words)
+          many_are_those_of_one_by_one, uniform_never_reaches_its_high_end,
+          normal_has_the_moments_and_takes_four_words)
