@@ -126,7 +126,7 @@ static void next_lanes(gn_random *random, uint32_t ret_word[4 * LANES])
     lanes c[4];
     uint32_t k[] = { (uint32_t)random->seed, (uint32_t)(random->seed >> 32) };
     for (int i = 0; i < LANES; i++) {
-        uint64_t number = random->position / 4 + (uint64_t)i;
+        uint64_t number = (random->position + 4 * (uint64_t)i) / 4; // wraps as positions do
         c[0][i] = (uint32_t)number;
         c[1][i] = (uint32_t)(number >> 32);
         c[2][i] = random->purpose;

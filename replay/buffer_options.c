@@ -109,7 +109,7 @@ gn_status replay_config_open_device(const replay_config *config, const cuda_runt
 {
     *ret_cuda = NULL;
     *ret_index = 0;
-    if (strcmp(config->device, "cpu") == 0 || config->device[0] == '\0')
+    if (strcmp(config->device, "cpu") == 0)
         return GN_OK;
     if (!cuda_parse_name(config->device, ret_index))
         return gn_fail(GN_ERR_CONFIG, "replay.device: '%s' is none of cpu, cuda, cuda:N",
