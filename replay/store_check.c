@@ -446,6 +446,8 @@ bool replay_store_locate(const void *value, size_t size, uint64_t *ret_offset)
 void replay_store_forget(const void *map, size_t map_size, uint64_t offset, size_t size)
 {
     enum { FOLIO_MOST = 2 << 20 };
+    if (offset > map_size || size > map_size - offset)
+        return; // the head of a damaged page says where it is
     uint64_t from = offset / FOLIO_MOST * FOLIO_MOST;
     uint64_t end = (offset + size + FOLIO_MOST - 1) / FOLIO_MOST * FOLIO_MOST;
     (void)madvise((char *)(uintptr_t)map + from, (end < map_size ? end : map_size) - from,
