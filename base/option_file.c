@@ -150,21 +150,10 @@ gn_status gn_options_scan(const char *path, gn_option_visit visit, void *user)
 
 // ---- Writing ----
 
-// Lines of a comment, filled for a terminal.
 static void append_comment(gn_text *out, const char *words)
 {
     enum { WIDTH = 80 };
-    size_t column = 0;
-    while (*(words += strspn(words, " ")) != '\0') {
-        size_t length = strcspn(words, " ");
-        if (column == 0 || column + 1 + length > WIDTH) {
-            gn_text_append(out, column == 0 ? "#" : "\n#");
-            column = 1;
-        }
-        gn_text_append(out, " %.*s", (int)length, words);
-        column += 1 + length;
-        words += length;
-    }
+    gn_text_append_prefixed(out, words, "# ", WIDTH);
     gn_text_append(out, "\n");
 }
 

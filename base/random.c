@@ -105,6 +105,7 @@ double gn_random_unit(gn_random *random)
 }
 
 // Blocks side by side, each step of the rounds for all of them: the compiler makes vectors of it.
+// It does not of a round that gn_random_philox shares, by pointer or by value: half as fast.
 enum { LANES = 16 };
 typedef uint32_t lanes[LANES];
 

@@ -54,6 +54,25 @@ void gn_text_append_bytes(gn_text *text, const void *bytes, size_t size)
     text->data[text->size] = '\0';
 }
 
+// The first line begins at column `indent`; those after it with `prefix`, padded to there.
+static void fill_lines(gn_text *text, const char *words, const char *prefix, size_t indent,
+                       size_t width)
+{
+    size_t column = indent;
+    while (*(words += strspn(words, " ")) != '\0') {
+        size_t length = strcspn(words, " ");
+        bool first = column == indent;
+        if (!first && column + 1 + length > width) {
+            gn_text_append(text, "\n%-*s", (int)indent, prefix);
+            column = indent;
+            first = true;
+        }
+        gn_text_append(text, "%s%.*s", first ? "" : " ", (int)length, words);
+        column += length + !first;
+        words += length;
+    }
+}
+
 void gn_text_append_wrapped(gn_text *text, const char *words, size_t column, size_t indent,
                             size_t width)
 {
@@ -62,19 +81,13 @@ void gn_text_append_wrapped(gn_text *text, const char *words, size_t column, siz
         column = 0;
     }
     gn_text_append(text, "%*s", (int)(indent - column), "");
-    column = indent;
-    while (*(words += strspn(words, " ")) != '\0') {
-        size_t length = strcspn(words, " ");
-        bool first = column == indent;
-        if (!first && column + 1 + length > width) {
-            gn_text_append(text, "\n%*s", (int)indent, "");
-            column = indent;
-            first = true;
-        }
-        gn_text_append(text, "%s%.*s", first ? "" : " ", (int)length, words);
-        column += length + !first;
-        words += length;
-    }
+    fill_lines(text, words, "", indent, width);
+}
+
+void gn_text_append_prefixed(gn_text *text, const char *words, const char *prefix, size_t width)
+{
+    gn_text_append(text, "%s", prefix);
+    fill_lines(text, words, prefix, strlen(prefix), width);
 }
 
 void gn_text_append_number(gn_text *text, double value)

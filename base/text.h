@@ -25,6 +25,9 @@ void gn_text_append_bytes(gn_text *text, const void *bytes, size_t size);
 void gn_text_append_wrapped(gn_text *text, const char *words, size_t column, size_t indent,
                             size_t width);
 
+// The same, but each line begins with `prefix` instead, and the text stands at the start of one.
+void gn_text_append_prefixed(gn_text *text, const char *words, const char *prefix, size_t width);
+
 // The shortest decimal that reads back as exactly `value`.
 void gn_text_append_number(gn_text *text, double value);
 
