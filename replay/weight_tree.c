@@ -100,6 +100,11 @@ void weight_tree_destroy(weight_tree **tree)
 
 // --- to the device and back
 
+static gn_status select_device(const weight_tree *tree)
+{
+    return cuda_need(tree->cuda, tree->cuda->select(tree->index), "device of a sum tree");
+}
+
 static gn_status copy(weight_tree *tree, void *to, const void *from, size_t n)
 {
     int error = tree->cuda->copy(to, from, n * sizeof(uint64_t), tree->stream);
@@ -114,6 +119,13 @@ static gn_status send_waiting(weight_tree *tree)
     return sum_tree_cuda_set(tree->device, tree->there.item, tree->there.number, n, tree->stream);
 }
 
+// What an operation found.  Shape: ret_item: [n].
+static gn_status receive_items(weight_tree *tree, uint64_t *ret_item, size_t n)
+{
+    GN_TRY(copy(tree, ret_item, tree->there.item, n));
+    return cuda_need(tree->cuda, tree->cuda->wait(tree->stream), "items of a sum tree");
+}
+
 // The sums wait for the stream: what waited here may be overwritten then.
 static gn_status settle_device(weight_tree *tree)
 {
@@ -121,7 +133,7 @@ static gn_status settle_device(weight_tree *tree)
         return GN_OK;
     bool whole = tree->behind;
     tree->behind = true; // until all went well
-    GN_TRY(cuda_need(tree->cuda, tree->cuda->select(tree->index), "device of a sum tree"));
+    GN_TRY(select_device(tree));
     if (whole)
         GN_TRY(sum_tree_cuda_upload(tree->device, tree->weight, tree->stream));
     else
@@ -145,12 +157,10 @@ static gn_status settle(weight_tree *tree)
 
 static gn_status find_on_device(weight_tree *tree, const double *u, size_t n, uint64_t *ret_item)
 {
-    GN_TRY(cuda_need(tree->cuda, tree->cuda->select(tree->index), "device of a sum tree"));
     GN_TRY(copy(tree, tree->there.number, u, n));
     GN_TRY(sum_tree_cuda_find(tree->device, tree->there.number, n, tree->there.item, NULL,
                               tree->stream));
-    GN_TRY(copy(tree, ret_item, tree->there.item, n));
-    return cuda_need(tree->cuda, tree->cuda->wait(tree->stream), "draw from a sum tree");
+    return receive_items(tree, ret_item, n);
 }
 
 static gn_status need_weight(const weight_tree *tree)
@@ -181,6 +191,7 @@ gn_status weight_tree_find(weight_tree *tree, const double *u, size_t n, uint64_
     if (tree->host)
         return sum_tree_find(tree->host, u, n, ret_item, NULL);
     GN_TRY(need_weight(tree));
+    GN_TRY(select_device(tree));
     for (size_t first = 0; first < n; first += tree->waiting_max) {
         size_t some = n - first < tree->waiting_max ? n - first : tree->waiting_max;
         GN_TRY(find_on_device(tree, u + first, some, ret_item + first));
@@ -202,13 +213,9 @@ gn_status weight_tree_lowest(weight_tree *tree, uint64_t *ret_item)
     if (tree->host)
         return sum_tree_lowest(tree->host, ret_item);
     GN_TRY(need_weight(tree));
-    uint64_t item;
-    GN_TRY(cuda_need(tree->cuda, tree->cuda->select(tree->index), "device of a sum tree"));
+    GN_TRY(select_device(tree));
     GN_TRY(sum_tree_cuda_lowest(tree->device, tree->there.item, tree->stream));
-    GN_TRY(copy(tree, &item, tree->there.item, 1));
-    GN_TRY(cuda_need(tree->cuda, tree->cuda->wait(tree->stream), "lowest of a sum tree"));
-    *ret_item = item;
-    return GN_OK;
+    return receive_items(tree, ret_item, 1);
 }
 
 const double *weight_tree_weights(weight_tree *tree)
