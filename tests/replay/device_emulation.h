@@ -11,10 +11,7 @@
 
 #include "base/mem.h"
 #include "replay/sum_tree_device.h"
-#include "tests/support/check.h"
-
-// What a test that has this device as a library finds its `emulation_error` by.
-#define EMULATION_ERROR "emulation_error"
+#include "tests/support/need_device.h"
 
 typedef enum emulation_order { FORWARD, REVERSE, SHUFFLED, EMULATION_ORDERS } emulation_order;
 

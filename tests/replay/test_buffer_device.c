@@ -170,7 +170,7 @@ static replay_buffer *open_small(bool on_device, double evict_lowest)
 // What every call of the device returns: only an emulated one has it.
 static int *device_error(void)
 {
-    int *error = (int *)(uintptr_t)need_device()->find("emulation_error");
+    int *error = (int *)(uintptr_t)need_device()->find(EMULATION_ERROR);
     if (!error)
         skip();
     return error;

@@ -9,6 +9,9 @@
 #include "shim/cuda.h"
 #include "tests/support/check.h"
 
+// What the emulated one's table finds the error by that all its calls return: an int.
+#define EMULATION_ERROR "emulation_error"
+
 // Says SKIP and why where there is none; an emulated one must be there.
 static inline const cuda_runtime *need_device(void)
 {
